@@ -1,0 +1,25 @@
+#pragma once
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace actable::base {
+
+/// Hash of a key, XXH3 with the store's own random seed, so that nobody who can
+/// choose keys can choose which collide. All 64 bits are good; the table uses
+/// the top ones for its directory and the low ones within a segment.
+[[nodiscard]] inline std::uint64_t hash_key(std::string_view key, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed);
+}
+
+/// Checksum of what goes to disk, salted with the store's identity so that
+/// another store's bytes never pass.
+[[nodiscard]] inline std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t salt) noexcept {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), salt);
+}
+
+}  // namespace actable::base

@@ -1,0 +1,316 @@
+#include "base/record_memory.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/park.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <new>
+
+#include <sys/mman.h>
+
+namespace actable::base {
+namespace {
+
+constexpr std::size_t k_page_bytes = 4096;
+constexpr std::size_t k_huge_page_bytes = std::size_t{2} << 20;
+constexpr std::size_t k_arena_bytes_first = std::size_t{1} << 20;
+constexpr std::size_t k_arena_bytes_max = std::size_t{64} << 20;
+constexpr std::size_t k_chunk_bytes_first = 4096;
+constexpr std::size_t k_chunk_bytes_max = 64 * 1024;
+// Blocks this large give their pages back when they leave a thread.
+constexpr std::size_t k_page_return_bytes = 32 * 1024;
+// Full safe magazines that a thread keeps of a class before it shares them.
+constexpr unsigned k_limbo_keep = 2;
+constexpr unsigned k_empties_keep = 16;
+// A thread sees to a new epoch after retiring this much: about the second-level
+// cache, so that reused blocks are still near.
+constexpr std::size_t k_advance_bytes = std::size_t{1} << 20;
+constexpr unsigned k_small_classes = 64;
+
+}  // namespace
+
+struct RecordMemory::Magazine {
+  static constexpr unsigned k_capacity = 61;
+  std::atomic<Magazine*> next{nullptr};
+  Epoch stamp = 0;
+  unsigned count = 0;
+  std::array<void*, k_capacity> blocks;
+};
+
+struct RecordMemory::ClassCache {
+  Magazine* allocating = nullptr;
+  Magazine* retiring = nullptr;
+  Magazine* limbo_first = nullptr;
+  Magazine* limbo_last = nullptr;
+  unsigned limbo_count = 0;
+  std::byte* chunk = nullptr;
+  std::byte* chunk_end = nullptr;
+  std::size_t chunk_bytes = k_chunk_bytes_first;
+};
+
+/// Its header lies in its own first page.
+struct RecordMemory::Arena {
+  Arena* next;
+  std::byte* mapping;
+  std::size_t mapping_bytes;
+  std::byte* base;
+  std::size_t bytes;
+  std::atomic<std::size_t> used;
+};
+
+RecordMemory::Cache::Cache() = default;
+
+RecordMemory::Cache::~Cache() {
+  for (ClassCache* c : classes_) delete c;
+}
+
+RecordMemory::ClassCache* RecordMemory::Cache::class_cache(unsigned size_class) noexcept {
+  if (classes_[size_class] == nullptr) [[unlikely]]
+    classes_[size_class] = new (std::nothrow) ClassCache;
+  return classes_[size_class];
+}
+
+RecordMemory::~RecordMemory() {
+  Arena* arena = arena_.load(std::memory_order_acquire);
+  while (arena != nullptr) {
+    Arena* const next = arena->next;
+    munmap(arena->mapping, arena->mapping_bytes);
+    arena = next;
+  }
+}
+
+unsigned RecordMemory::class_of(std::size_t bytes) noexcept {
+  ACTABLE_ASSERT(bytes >= 1 && bytes <= k_block_class_bytes_max);
+  if (bytes <= 512) return static_cast<unsigned>((bytes + 7) / 8 - 1);
+  const std::size_t last = bytes - 1;
+  const auto log = static_cast<unsigned>(std::bit_width(last)) - 1;
+  return k_small_classes + (log - 9) * 8 + static_cast<unsigned>((last >> (log - 3)) & 7);
+}
+
+std::size_t RecordMemory::bytes_of(unsigned size_class) noexcept {
+  if (size_class < k_small_classes) return (std::size_t{size_class} + 1) * 8;
+  const unsigned above = size_class - k_small_classes;
+  return (std::size_t{above % 8} + 9) << (above / 8 + 6);
+}
+
+std::size_t RecordMemory::class_bytes(std::size_t bytes) noexcept { return bytes_of(class_of(bytes)); }
+
+unsigned RecordMemory::magazine_capacity(unsigned size_class) noexcept {
+  // At most 64 KiB wait in a magazine that fills slowly.
+  return static_cast<unsigned>(
+      std::clamp<std::size_t>(k_chunk_bytes_max / bytes_of(size_class), 1, Magazine::k_capacity));
+}
+
+void RecordMemory::push(std::atomic<Magazine*>& stack, Magazine* magazine) noexcept {
+  Magazine* head = stack.load(std::memory_order_relaxed);
+  do {
+    magazine->next.store(head, std::memory_order_relaxed);
+    ACTABLE_PARK("memory.push");
+    // release: the magazine's contents; pairs with the acquire in `pop`.
+  } while (!stack.compare_exchange_weak(head, magazine, std::memory_order_release, std::memory_order_relaxed));
+}
+
+RecordMemory::Magazine* RecordMemory::pop(std::atomic<Magazine*>& stack) noexcept {
+  // acquire: pairs with the release in `push`.
+  Magazine* head = stack.load(std::memory_order_acquire);
+  while (head != nullptr) {
+    // May be stale when `head` was popped meanwhile: then the exchange fails.
+    Magazine* const next = head->next.load(std::memory_order_relaxed);
+    ACTABLE_PARK("memory.pop");
+    if (stack.compare_exchange_weak(head, next, std::memory_order_acquire, std::memory_order_acquire)) return head;
+  }
+  return nullptr;
+}
+
+RecordMemory::Arena* RecordMemory::map_arena(std::size_t bytes_min) noexcept {
+  const Arena* const present = arena_.load(std::memory_order_acquire);
+  std::size_t bytes = present == nullptr ? k_arena_bytes_first : std::min(present->bytes * 4, k_arena_bytes_max);
+  bytes = round_up(std::max(bytes, bytes_min + k_page_bytes), k_page_bytes);
+  const bool huge = bytes >= 8 * k_huge_page_bytes;
+  const std::size_t mapped = huge ? bytes + k_huge_page_bytes : bytes;
+  void* const at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return nullptr;
+  auto* const mapping = static_cast<std::byte*>(at);
+  std::byte* base = mapping;
+  if (huge) {
+    base += (k_huge_page_bytes - reinterpret_cast<std::uintptr_t>(mapping) % k_huge_page_bytes) % k_huge_page_bytes;
+    (void)madvise(base, bytes, MADV_HUGEPAGE);
+  }
+  auto* const arena = new (base) Arena{nullptr, mapping, mapped, base, bytes, k_page_bytes};
+  reserved_.fetch_add(bytes, std::memory_order_relaxed);
+  return arena;
+}
+
+void* RecordMemory::carve(std::size_t bytes) noexcept {
+  while (true) {
+    Arena* const arena = arena_.load(std::memory_order_acquire);
+    if (arena != nullptr) {
+      const std::size_t offset = arena->used.fetch_add(bytes, std::memory_order_relaxed);
+      if (offset + bytes <= arena->bytes) {
+        carved_.fetch_add(bytes, std::memory_order_relaxed);
+        return arena->base + offset;
+      }
+    }
+    Arena* const fresh = map_arena(bytes);
+    if (fresh == nullptr) return nullptr;
+    fresh->next = arena;
+    Arena* expected = arena;
+    ACTABLE_PARK("memory.new_arena");
+    // release: the arena's header; pairs with the acquire above.
+    if (!arena_.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      reserved_.fetch_sub(fresh->bytes, std::memory_order_relaxed);
+      munmap(fresh->mapping, fresh->mapping_bytes);
+    }
+  }
+}
+
+void* RecordMemory::carve_block(Cache& cache, unsigned size_class) noexcept {
+  ClassCache& own = *cache.classes_[size_class];
+  const std::size_t bytes = bytes_of(size_class);
+  if (static_cast<std::size_t>(own.chunk_end - own.chunk) < bytes) {
+    std::size_t chunk_bytes = round_up(std::max(own.chunk_bytes, bytes), k_page_bytes);
+    // A class above a page that is no multiple of it: few blocks to a chunk
+    // would waste much of the last page.
+    if (bytes > k_page_bytes / 2 && bytes < k_chunk_bytes_max) chunk_bytes = round_up(bytes * 4, k_page_bytes);
+    auto* const chunk = static_cast<std::byte*>(carve(chunk_bytes));
+    if (chunk == nullptr) return nullptr;
+    own.chunk = chunk;
+    own.chunk_end = chunk + chunk_bytes;
+    own.chunk_bytes = std::min(own.chunk_bytes * 2, k_chunk_bytes_max);
+  }
+  void* const block = own.chunk;
+  own.chunk += bytes;
+  return block;
+}
+
+RecordMemory::Magazine* RecordMemory::take_empty(Cache& cache) noexcept {
+  if (cache.empties_ == nullptr) {
+    if (Magazine* shared = pop(shared_empty_); shared != nullptr) return shared;
+    auto* const page = static_cast<std::byte*>(carve(k_page_bytes));
+    if (page == nullptr) return nullptr;
+    static_assert(sizeof(Magazine) <= 512);
+    for (std::size_t at = 0; at + sizeof(Magazine) <= k_page_bytes; at += 512) {
+      auto* const magazine = new (page + at) Magazine;
+      magazine->next.store(cache.empties_, std::memory_order_relaxed);
+      cache.empties_ = magazine;
+      ++cache.empties_count_;
+    }
+  }
+  Magazine* const magazine = cache.empties_;
+  cache.empties_ = magazine->next.load(std::memory_order_relaxed);
+  --cache.empties_count_;
+  return magazine;
+}
+
+void RecordMemory::put_empty(Cache& cache, Magazine* magazine) noexcept {
+  if (cache.empties_count_ >= k_empties_keep) {
+    push(shared_empty_, magazine);
+    return;
+  }
+  magazine->next.store(cache.empties_, std::memory_order_relaxed);
+  cache.empties_ = magazine;
+  ++cache.empties_count_;
+}
+
+RecordMemory::Magazine* RecordMemory::from_limbo(Cache& cache, unsigned size_class) noexcept {
+  ClassCache& own = *cache.classes_[size_class];
+  Magazine* const first = own.limbo_first;
+  if (first == nullptr || first->stamp >= epochs_.safe()) return nullptr;
+  own.limbo_first = first->next.load(std::memory_order_relaxed);
+  if (own.limbo_first == nullptr) own.limbo_last = nullptr;
+  --own.limbo_count;
+  retired_.fetch_sub(first->count * bytes_of(size_class), std::memory_order_relaxed);
+  return first;
+}
+
+void RecordMemory::share_surplus(Cache& cache, unsigned size_class) noexcept {
+  const ClassCache& own = *cache.classes_[size_class];
+  const std::size_t bytes = bytes_of(size_class);
+  while (own.limbo_count > k_limbo_keep) {
+    Magazine* const magazine = from_limbo(cache, size_class);
+    if (magazine == nullptr) return;
+    if (bytes >= k_page_return_bytes) {
+      for (unsigned i = 0; i < magazine->count; ++i) (void)madvise(magazine->blocks[i], bytes, MADV_DONTNEED);
+    }
+    push(shared_full_[size_class], magazine);
+  }
+}
+
+bool RecordMemory::refill(Cache& cache, unsigned size_class) noexcept {
+  ClassCache& own = *cache.classes_[size_class];
+  Magazine* full = from_limbo(cache, size_class);
+  if (full == nullptr) full = pop(shared_full_[size_class]);
+  if (full == nullptr) return false;
+  if (own.allocating != nullptr) put_empty(cache, own.allocating);
+  own.allocating = full;
+  return true;
+}
+
+void* RecordMemory::allocate(Cache& cache, std::size_t bytes) noexcept {
+  const unsigned size_class = class_of(bytes);
+  ClassCache* const own = cache.class_cache(size_class);
+  if (own == nullptr) return nullptr;
+  if (own->allocating == nullptr || own->allocating->count == 0) [[unlikely]] {
+    if (!refill(cache, size_class)) return carve_block(cache, size_class);
+  }
+  return own->allocating->blocks[--own->allocating->count];
+}
+
+void RecordMemory::release(Cache& cache, void* block, std::size_t bytes) noexcept {
+  const unsigned size_class = class_of(bytes);
+  ClassCache& own = *cache.classes_[size_class];
+  // A block at the end of the carved part goes back by moving that end.
+  if (static_cast<std::byte*>(block) + bytes_of(size_class) == own.chunk) {
+    own.chunk = static_cast<std::byte*>(block);
+    return;
+  }
+  if (own.allocating != nullptr && own.allocating->count < magazine_capacity(size_class)) {
+    own.allocating->blocks[own.allocating->count++] = block;
+    return;
+  }
+  retire(cache, block, bytes);
+}
+
+void RecordMemory::retire(Cache& cache, void* block, std::size_t bytes) noexcept {
+  const unsigned size_class = class_of(bytes);
+  ClassCache* const own = cache.class_cache(size_class);
+  if (own == nullptr) return;  // Out of memory: the block stays unused until the store closes.
+  if (own->retiring == nullptr) [[unlikely]] {
+    own->retiring = take_empty(cache);
+    if (own->retiring == nullptr) return;
+    own->retiring->count = 0;
+  }
+  own->retiring->blocks[own->retiring->count++] = block;
+  if (own->retiring->count == magazine_capacity(size_class)) to_limbo(cache, size_class);
+}
+
+void RecordMemory::to_limbo(Cache& cache, unsigned size_class) noexcept {
+  ClassCache& own = *cache.classes_[size_class];
+  Magazine* const magazine = own.retiring;
+  own.retiring = nullptr;
+  light_fence();  // The unlinkings come before the stamp: see base/epoch.h.
+  magazine->stamp = epochs_.now();
+  magazine->next.store(nullptr, std::memory_order_relaxed);
+  if (own.limbo_last == nullptr) {
+    own.limbo_first = magazine;
+  } else {
+    own.limbo_last->next.store(magazine, std::memory_order_relaxed);
+  }
+  own.limbo_last = magazine;
+  ++own.limbo_count;
+
+  const std::size_t bytes = magazine->count * bytes_of(size_class);
+  retired_.fetch_add(bytes, std::memory_order_relaxed);
+  cache.budget_due_ = true;
+  cache.retired_since_advance_ += bytes;
+  if (cache.retired_since_advance_ >= k_advance_bytes) {
+    cache.retired_since_advance_ = 0;
+    epochs_.advance_seldom();
+  }
+  share_surplus(cache, size_class);
+}
+
+}  // namespace actable::base

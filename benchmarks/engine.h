@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace bench {
+
+/// The run cannot go on: an engine failed, or returned wrong data. The message
+/// is for the person at the terminal.
+class Failure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What a write promises.
+enum class Durability {
+  /// Nothing: pure memory, no log.
+  none,
+  /// A log is written; the call does not wait for it.
+  async,
+  /// On disk on return.
+  sync,
+};
+
+[[nodiscard]] std::string_view to_string(Durability durability) noexcept;
+
+/// One thread's way into an engine. What a thread needs for each operation
+/// (transactions, buffers, handles) lives here, so that no operation pays for
+/// making it. Every function may throw `Failure`.
+///
+/// Thread safety: *confined* to one thread at a time.
+class Session {
+ public:
+  using Values = std::span<std::optional<std::string>>;
+
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
+
+  virtual void put(std::string_view key, std::string_view value) = 0;
+
+  /// Copies the value out, reusing the string's memory. False: no such key.
+  virtual bool get(std::string_view key, std::string& value) = 0;
+
+  /// Looks up keys in one call where the engine has such a call, else one by
+  /// one. `values` is as long as `keys`; absent keys become empty.
+  virtual void multi_get(std::span<const std::string_view> keys, Values values);
+
+  /// False: the engine says that there was no such key. Engines that cannot
+  /// know without a read return true.
+  virtual bool erase(std::string_view key) = 0;
+};
+
+/// An open store of some kind.
+///
+/// Thread safety: *synchronized*, but for opening and destroying.
+class Engine {
+ public:
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
+
+  /// Sessions that are alive at the same time are of the same durability. None
+  /// is alive when the engine is destroyed.
+  [[nodiscard]] virtual std::unique_ptr<Session> session(Durability durability) = 0;
+
+  /// Waits until what was written is on disk, so that one benchmark does not
+  /// pay for the one before it.
+  virtual void settle() {}
+
+  /// Bytes that the engine itself says it holds for its keys, keys and values
+  /// included. Empty: it keeps no such account.
+  [[nodiscard]] virtual std::optional<std::uint64_t> memory_bytes() { return std::nullopt; }
+};
+
+struct EngineOptions {
+  /// An existing directory of its own, empty when the engine is to be new.
+  std::filesystem::path directory;
+  /// `none`: without a log, where the engine can do without.
+  Durability durability;
+  /// Sizes to plan for, for engines that must know in advance.
+  std::uint64_t keys_max;
+  std::size_t key_bytes;
+  std::size_t value_bytes;
+};
+
+/// What is known of an engine before it is opened.
+struct EngineKind {
+  std::string_view name;
+  /// Version, and the settings that a reader of the figures should know.
+  std::string about;
+  /// It has a log, or files that take its place: it can be synchronous, and can
+  /// be opened again after closing.
+  bool has_log;
+  std::size_t key_bytes_max;
+  std::unique_ptr<Engine> (*open)(const EngineOptions& options);
+};
+
+inline constexpr std::size_t k_no_limit = static_cast<std::size_t>(-1);
+
+}  // namespace bench

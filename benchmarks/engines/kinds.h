@@ -1,0 +1,18 @@
+#pragma once
+
+#include "benchmarks/engine.h"
+
+/// One function an engine, each in the source file of its name. Only those that
+/// CMake found what they need for are in the build.
+namespace bench {
+
+[[nodiscard]] EngineKind actable_kind();
+[[nodiscard]] EngineKind boost_kind();
+[[nodiscard]] EngineKind empty_kind();
+[[nodiscard]] EngineKind leveldb_kind();
+[[nodiscard]] EngineKind lmdb_kind();
+[[nodiscard]] EngineKind rocksdb_kind();
+[[nodiscard]] EngineKind sharded_kind();
+[[nodiscard]] EngineKind tbb_kind();
+
+}  // namespace bench

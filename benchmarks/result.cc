@@ -1,0 +1,59 @@
+#include "benchmarks/result.h"
+
+#include "benchmarks/clock.h"
+
+#include <algorithm>
+
+namespace bench {
+
+namespace {
+
+/// Bytes that one call of a kind carries in or out.
+double payload_bytes(Kind kind, const Settings& settings) {
+  const auto key = static_cast<double>(settings.key_bytes), value = static_cast<double>(settings.value_bytes);
+  switch (kind) {
+    case Kind::read:
+      return key + value;
+    case Kind::put:
+      return key + value;
+    case Kind::read_modify_write:
+      return 2 * (key + value);
+    case Kind::read_missing:
+      return key;
+    case Kind::erase:
+      return key;
+  }
+  return 0;
+}
+
+double payload_bytes(const Workload& workload, const Settings& settings) {
+  if (workload.order == Order::pairs) {
+    return (payload_bytes(Kind::put, settings) + payload_bytes(Kind::erase, settings)) / 2;
+  }
+  const double reads = workload.reads_percent / 100.0;
+  return reads * payload_bytes(workload.read, settings) + (1 - reads) * payload_bytes(workload.write, settings);
+}
+
+}  // namespace
+
+Result result_of(const Outcome& outcome, const Workload& workload, const Settings& settings) {
+  const Clock& clock = Clock::get();
+  const auto ops = static_cast<double>(outcome.ops);
+  const double seconds = std::max(outcome.seconds, 1e-9);
+  return {.benchmark = workload.name,
+          .engine = {},
+          .threads = settings.threads,
+          .durability = settings.durability,
+          .run = 1,
+          .ops = outcome.ops,
+          .seconds = seconds,
+          .ops_per_s = ops / seconds,
+          .mb_per_s = ops * payload_bytes(workload, settings) / seconds / 1e6,
+          .p50_ns = clock.ns(outcome.latency.quantile(0.5)),
+          .p99_ns = clock.ns(outcome.latency.quantile(0.99)),
+          .p999_ns = clock.ns(outcome.latency.quantile(0.999)),
+          .max_ns = clock.ns(outcome.latency.max()),
+          .writer_ops_per_s = static_cast<double>(outcome.writer_ops) / seconds};
+}
+
+}  // namespace bench

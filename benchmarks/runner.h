@@ -1,0 +1,58 @@
+#pragma once
+
+#include "benchmarks/engine.h"
+#include "benchmarks/histogram.h"
+#include "benchmarks/progress.h"
+#include "benchmarks/random.h"
+#include "benchmarks/settings.h"
+#include "benchmarks/workload.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace bench {
+
+/// What the threads of a workload measured.
+struct Outcome {
+  std::uint64_t ops = 0;
+  /// From the first thread's start to the last one's end.
+  double seconds = 0;
+  /// In ticks of the clock; of calls, which have several operations in
+  /// multiread.
+  Histogram latency{};
+  /// Puts of the thread beside the readers.
+  std::uint64_t writer_ops = 0;
+};
+
+/// What `Runner` is to do.
+struct Job {
+  const Workload& workload;
+  Durability durability;
+  /// For the progress line.
+  std::string label;
+  /// At the rate asked for, if one was; loading and checking are not.
+  bool measured = true;
+};
+
+/// Runs workloads on engines: threads, plans, start together, end.
+///
+/// Thread safety: *confined*.
+class Runner {
+ public:
+  Runner(const Settings& settings, Progress& progress);
+
+  /// Throws `Failure` when a thread failed and `Interrupted` when that happened;
+  /// all threads have ended by then.
+  [[nodiscard]] Outcome run(Engine& engine, const Job& job);
+
+ private:
+  const Zipf* zipf_for(const Workload& workload);
+
+  const Settings& settings_;
+  Progress& progress_;
+  std::string noise_;
+  std::optional<Zipf> zipf_;
+};
+
+}  // namespace bench

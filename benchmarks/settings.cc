@@ -1,0 +1,214 @@
+#include "benchmarks/settings.h"
+
+#include "benchmarks/engines/registry.h"
+#include "benchmarks/keys.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <map>
+#include <span>
+
+namespace bench {
+
+namespace {
+
+constexpr std::string_view k_every_engine = "all-found";
+/// A key number is twice an index, an index goes up to twice the keys, and a
+/// number has 32 bits.
+constexpr std::uint32_t k_num_max = std::uint32_t{1} << 30;
+constexpr std::uint64_t k_ops_max = std::uint64_t{1} << 40;
+/// Below the 4,096 that a store takes, with room for the program's own.
+constexpr unsigned k_threads_max = 4'000;
+constexpr std::size_t k_key_bytes_max = 65'535;
+constexpr std::size_t k_value_bytes_max = std::size_t{4} << 20;
+constexpr std::size_t k_batch_max = 4'096;
+constexpr std::uint64_t k_syncs_default_min = 100;
+
+/// The command line as it comes, before names are looked up.
+struct Raw {
+  std::vector<std::string> benchmarks{"fillrandom", "overwrite", "readrandom", "multiread", "readmissing", "mixed50"};
+  std::vector<std::string> engines{"actable"};
+  std::string distribution;
+  std::string durability = "async";
+};
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string engine_names() {
+  std::vector<std::string> names;
+  for (const EngineKind& engine : engines()) names.emplace_back(engine.name);
+  return joined(names);
+}
+
+std::string benchmark_names() {
+  std::vector<std::string> names;
+  for (const Workload& workload : workloads()) names.emplace_back(workload.name);
+  return joined(names);
+}
+
+std::string benchmark_help() {
+  std::string text = "\nBenchmarks:\n";
+  for (const Workload& workload : workloads()) {
+    std::string name(workload.name);
+    name.resize(18, ' ');
+    text += "  " + name + std::string(workload.what) + "\n";
+  }
+  return text + "\nEngines in this build: " + engine_names() + "\n";
+}
+
+void add_workload_options(CLI::App& app, Settings& settings, Raw& raw) {
+  app.add_option("--benchmarks", raw.benchmarks, "What to run, in this order, on the same data where it can be")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--engines", raw.engines, "Engines to run it on, or all-found")->delimiter(',')->capture_default_str();
+  app.add_option("--num", settings.num, "Keys in the store")->check(CLI::Range(1u, k_num_max))->capture_default_str();
+  app.add_option("--ops", settings.ops, "Operations of all threads together (default: num)")
+      ->check(CLI::Range(std::uint64_t{1}, k_ops_max));
+  app.add_option("--threads", settings.threads, "Threads")->check(CLI::Range(1u, k_threads_max))->capture_default_str();
+  app.add_option("--key_size", settings.key_bytes, "Bytes of a key")
+      ->check(CLI::Range(KeyBlock::k_stamp_bytes, k_key_bytes_max))
+      ->capture_default_str();
+  app.add_option("--value_size", settings.value_bytes, "Bytes of a value")
+      ->check(CLI::Range(KeyBlock::k_stamp_bytes, k_value_bytes_max))
+      ->capture_default_str();
+  app.add_option("--distribution", raw.distribution,
+                 "Which keys: uniform or zipf (0.99, scrambled); default uniform, zipf for ycsb")
+      ->check(CLI::IsMember({"uniform", "zipf"}));
+  app.add_option("--batch", settings.batch, "Keys in a call of multiread")
+      ->check(CLI::Range(std::size_t{1}, k_batch_max))
+      ->capture_default_str();
+  app.add_option("--seed", settings.seed, "Of all random choices")->capture_default_str();
+}
+
+void add_run_options(CLI::App& app, Settings& settings, Raw& raw) {
+  app.add_option("--rate", settings.rate,
+                 "Open loop: operations a second of all threads; latency counts from the intended start")
+      ->check(CLI::Range(0.001, 1e10));
+  app.add_option("--duration", settings.duration_s, "Seconds that a benchmark runs, instead of --ops")
+      ->check(CLI::Range(0.001, 1e6));
+  app.add_option("--durability", raw.durability, "none (pure memory), async, or sync")
+      ->check(CLI::IsMember({"none", "async", "sync"}))
+      ->capture_default_str();
+  app.add_option("--repeat", settings.repeat, "Times that the whole list is run, for median and spread")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
+  app.add_option("--dir", settings.directory,
+                 "Where to make the directory for files, which is removed at the end (default: $TMPDIR or /var/tmp)")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--json", settings.json, "Write the results there as JSON");
+  app.add_option("--csv", settings.csv, "Write the results there as comma-separated values");
+}
+
+std::string option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) names.push_back(option->get_name());
+  return joined(names);
+}
+
+std::string one_line(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
+std::optional<std::string> look_up_benchmarks(const std::vector<std::string>& names, Settings& settings) {
+  for (const std::string& name : names) {
+    const Workload* workload = find_workload(name);
+    if (workload == nullptr) return "no benchmark '" + name + "'; there are " + benchmark_names();
+    settings.benchmarks.push_back(workload);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> look_up_engines(const std::vector<std::string>& names, Settings& settings) {
+  for (const std::string& name : names) {
+    if (name == k_every_engine) {
+      for (const EngineKind& engine : engines()) settings.engines.push_back(&engine);
+      continue;
+    }
+    const EngineKind* engine = name == empty_engine().name ? &empty_engine() : find_engine(name);
+    if (engine != nullptr) {
+      settings.engines.push_back(engine);
+      continue;
+    }
+    const std::string missing = what_is_missing(name);
+    return (missing.empty() ? "no engine '" + name + "'" : "engine '" + name + "' needs " + missing) +
+           "; this build has " + engine_names() + ", empty";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> impossible(const Settings& settings) {
+  if (settings.threads > settings.num) return "more --threads than --num: each thread needs a key of its own";
+  std::string reasons;
+  for (const Workload* workload : settings.benchmarks) {
+    for (const EngineKind* engine : settings.engines) {
+      const std::string reason = settings.why_not(*engine, *workload);
+      if (reason.empty()) return std::nullopt;
+      if (reasons.find(reason) == std::string::npos) reasons += (reasons.empty() ? "" : "; ") + reason;
+    }
+  }
+  return "nothing to run: " + reasons;
+}
+
+}  // namespace
+
+std::uint64_t Settings::operations(const Workload& workload) const noexcept {
+  if (workload.each_key_once()) return num;
+  if (ops != 0) return ops;
+  return workload.sync ? std::max<std::uint64_t>(num / 1'000, k_syncs_default_min) : num;
+}
+
+Durability Settings::durability_of(const EngineKind& engine, const Workload& workload) const noexcept {
+  if (!engine.has_log) return Durability::none;
+  if (workload.sync) return Durability::sync;
+  if (workload.reopens && durability == Durability::none) return Durability::async;
+  return durability;
+}
+
+std::string Settings::why_not(const EngineKind& engine, const Workload& workload) const {
+  if (!workload.unavailable.empty()) return std::string(workload.unavailable);
+  const std::string name(engine.name);
+  if (!engine.has_log && workload.reopens) return name + " keeps nothing that could be opened again";
+  if (!engine.has_log && (workload.sync || durability == Durability::sync)) {
+    return name + " writes nothing to disk: run it with --durability=none or async";
+  }
+  if (key_bytes > engine.key_bytes_max) {
+    return name + " takes keys of up to " + std::to_string(engine.key_bytes_max) + " bytes";
+  }
+  return {};
+}
+
+std::expected<Settings, Exit> parse_settings(int argc, char** argv) {
+  CLI::App app("Measures key-value stores: db_bench-like lines for Actable and for what people use instead.");
+  app.footer(benchmark_help);
+  Settings settings;
+  Raw raw;
+  add_workload_options(app, settings, raw);
+  add_run_options(app, settings, raw);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return std::unexpected(Exit{0, app.help()});
+  } catch (const CLI::ExtrasError& error) {
+    return std::unexpected(Exit{2, one_line(error.what()) + "; there are " + option_names(app)});
+  } catch (const CLI::ParseError& error) {
+    return std::unexpected(Exit{2, one_line(error.what())});
+  }
+  if (raw.distribution == "uniform") settings.distribution = Distribution::uniform;
+  if (raw.distribution == "zipf") settings.distribution = Distribution::zipf;
+  if (raw.durability == "none") settings.durability = Durability::none;
+  if (raw.durability == "sync") settings.durability = Durability::sync;
+
+  auto wrong = look_up_benchmarks(raw.benchmarks, settings);
+  if (!wrong) wrong = look_up_engines(raw.engines, settings);
+  if (!wrong) wrong = impossible(settings);
+  if (wrong) return std::unexpected(Exit{2, *wrong});
+  return settings;
+}
+
+}  // namespace bench

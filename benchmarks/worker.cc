@@ -1,0 +1,163 @@
+#include "benchmarks/worker.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace bench {
+
+namespace {
+
+/// Keys and values that are prepared at once, small enough to stay in the
+/// nearest cache, large values excepted.
+constexpr std::size_t k_slots_max = 16;
+constexpr std::size_t k_prepared_bytes_max = std::size_t{16} << 10;
+
+/// A wait longer than this gives the processor to whoever needs it.
+constexpr double k_sleep_s = 100e-6;
+
+KeyBlock::Shape shape_of(const WorkerOptions& options) {
+  const std::size_t slots = options.batch != 0
+                                ? options.batch
+                                : std::clamp<std::size_t>(k_prepared_bytes_max / options.value_bytes, 1, k_slots_max);
+  return {slots, options.key_bytes, options.value_bytes};
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOptions options, std::unique_ptr<Session> session, Plan plan, std::string_view noise)
+    : options_(options),
+      session_(std::move(session)),
+      plan_(std::move(plan)),
+      clock_(Clock::get()),
+      block_(shape_of(options), noise),
+      kinds_(block_.slots()),
+      batch_keys_(options.batch),
+      batch_values_(options.batch) {
+  value_.reserve(options.value_bytes);
+  for (std::size_t i = 0; i < options.batch; ++i) batch_keys_[i] = block_.key(i);
+}
+
+void Worker::run(const std::atomic<bool>& stop) {
+  began_ = clock_.ticks();
+  intended_ = static_cast<double>(began_) + options_.delay_ticks;
+  // relaxed: a flag alone, nothing is read because of it.
+  while (count_ < options_.limit && !stop.load(std::memory_order_relaxed)) {
+    const std::size_t count = prepare();
+    if (options_.batch != 0) {
+      run_batch(count);
+    } else if (options_.pace_ticks > 0) {
+      run_paced(count);
+    } else if (options_.samples) {
+      run_sampled(count);
+    } else {
+      run_timed(count);
+    }
+    count_ += count;
+    // relaxed: a figure for the progress line.
+    published_.store(count_, std::memory_order_relaxed);
+  }
+  ended_ = clock_.ticks();
+}
+
+/// Writes the next keys and values; returns how many.
+std::size_t Worker::prepare() {
+  const std::span<const Step> steps = std::as_const(plan_).steps();
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(block_.slots(), options_.limit - count_));
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const Step step = steps[position_];
+    position_ = position_ + 1 == steps.size() ? 0 : position_ + 1;
+    block_.set(slot, step.key_number());
+    kinds_[slot] = step.kind;
+  }
+  return count;
+}
+
+/// Each time a different one of the sixteen is timed, so that no rhythm of the
+/// plan (a put, an erase, a put) hides from it.
+void Worker::run_sampled(std::size_t count) {
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const std::uint64_t n = count_ + slot;
+    if (n % k_sample_every != n / k_sample_every % k_sample_every) {
+      apply(slot);
+      continue;
+    }
+    const std::uint64_t start = clock_.ticks();
+    apply(slot);
+    latency_.record(clock_.ticks() - start);
+  }
+}
+
+void Worker::run_timed(std::size_t count) {
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const std::uint64_t start = clock_.ticks();
+    apply(slot);
+    latency_.record(clock_.ticks() - start);
+  }
+}
+
+void Worker::run_paced(std::size_t count) {
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const auto intended = static_cast<std::uint64_t>(intended_);
+    intended_ += options_.pace_ticks;
+    wait_until(intended);
+    apply(slot);
+    latency_.record(clock_.ticks() - intended);
+  }
+}
+
+void Worker::run_batch(std::size_t count) {
+  auto start = static_cast<std::uint64_t>(intended_);
+  if (options_.pace_ticks > 0) {
+    intended_ += options_.pace_ticks * static_cast<double>(count);
+    wait_until(start);
+  } else {
+    start = clock_.ticks();
+  }
+  session_->multi_get(std::span(batch_keys_).first(count), std::span(batch_values_).first(count));
+  latency_.record(clock_.ticks() - start);
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    if (!batch_values_[slot]) fail(slot, "is missing");
+    if (!block_.matches(slot, *batch_values_[slot])) fail(slot, "has the value of another key");
+  }
+}
+
+void Worker::apply(std::size_t slot) {
+  switch (kinds_[slot]) {
+    case Kind::read:
+      expect_value(slot);
+      break;
+    case Kind::read_missing:
+      if (session_->get(block_.key(slot), value_)) fail(slot, "is there, though nobody put it");
+      break;
+    case Kind::put:
+      session_->put(block_.key(slot), block_.value(slot));
+      break;
+    case Kind::erase:
+      if (!session_->erase(block_.key(slot))) fail(slot, "to be erased is missing");
+      break;
+    case Kind::read_modify_write:
+      expect_value(slot);
+      session_->put(block_.key(slot), block_.value(slot));
+      break;
+  }
+}
+
+void Worker::expect_value(std::size_t slot) {
+  if (!session_->get(block_.key(slot), value_)) fail(slot, "is missing");
+  if (!block_.matches(slot, value_)) fail(slot, "has the value of another key");
+}
+
+void Worker::wait_until(std::uint64_t intended) const {
+  for (std::uint64_t now = clock_.ticks(); now < intended; now = clock_.ticks()) {
+    if (clock_.ns(intended - now) > 2 * k_sleep_s * 1e9) {
+      std::this_thread::sleep_for(std::chrono::duration<double>(k_sleep_s));
+    }
+  }
+}
+
+void Worker::fail(std::size_t slot, std::string_view what) const {
+  throw Failure("wrong data: key " + std::string(block_.key(slot)) + " " + std::string(what));
+}
+
+}  // namespace bench

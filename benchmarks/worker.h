@@ -1,0 +1,94 @@
+#pragma once
+
+#include "benchmarks/clock.h"
+#include "benchmarks/engine.h"
+#include "benchmarks/histogram.h"
+#include "benchmarks/keys.h"
+#include "benchmarks/plan.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bench {
+
+/// In a closed loop timing every operation would be a good part of what is
+/// measured: two readings of the clock take 20 to 50 ns. At one in 16 they add
+/// 1 to 3 ns to each operation.
+inline constexpr std::uint64_t k_sample_every = 16;
+
+/// How a thread goes through its plan.
+struct WorkerOptions {
+  /// Operations to do; the plan is repeated as often as it takes.
+  std::uint64_t limit;
+  /// Ticks between the intended starts of two operations; 0: closed loop.
+  double pace_ticks = 0;
+  /// Ticks to the first intended start, so that threads take turns.
+  double delay_ticks = 0;
+  /// Time one operation in `k_sample_every`, else each. In an open loop each is
+  /// timed.
+  bool samples = true;
+  /// Keys of one `multi_get`; 0: one key a call.
+  std::size_t batch = 0;
+  std::size_t key_bytes;
+  std::size_t value_bytes;
+};
+
+/// Does what a plan says on a session, and measures it. Every value that is
+/// read is checked.
+///
+/// Thread safety: *confined* to the thread that runs it, but for `done`.
+class Worker {
+ public:
+  /// `noise` outlives the worker and is at least a value long.
+  Worker(WorkerOptions options, std::unique_ptr<Session> session, Plan plan, std::string_view noise);
+
+  /// Returns at the limit or soon after `stop` is set. Throws `Failure` when
+  /// the engine fails or returns wrong data.
+  void run(const std::atomic<bool>& stop);
+
+  /// Operations done so far, behind by some dozens while running. Any thread
+  /// may ask.
+  [[nodiscard]] std::uint64_t done() const noexcept { return published_.load(std::memory_order_relaxed); }
+
+  /// The following hold once `run` has returned.
+  [[nodiscard]] const Histogram& latency() const noexcept { return latency_; }
+  [[nodiscard]] std::uint64_t began() const noexcept { return began_; }
+  [[nodiscard]] std::uint64_t ended() const noexcept { return ended_; }
+
+ private:
+  std::size_t prepare();
+  void run_sampled(std::size_t count);
+  void run_timed(std::size_t count);
+  void run_paced(std::size_t count);
+  void run_batch(std::size_t count);
+  void apply(std::size_t slot);
+  void expect_value(std::size_t slot);
+  void wait_until(std::uint64_t intended) const;
+  [[noreturn]] void fail(std::size_t slot, std::string_view what) const;
+
+  WorkerOptions options_;
+  std::unique_ptr<Session> session_;
+  Plan plan_;
+  const Clock& clock_;
+  KeyBlock block_;
+  std::vector<Kind> kinds_;
+  std::vector<std::string_view> batch_keys_;
+  std::vector<std::optional<std::string>> batch_values_;
+  std::string value_;
+  std::size_t position_ = 0;
+  std::uint64_t count_ = 0;
+  std::uint64_t began_ = 0;
+  std::uint64_t ended_ = 0;
+  double intended_ = 0;
+  Histogram latency_;
+  /// On a line of its own: another thread reads it for the progress line.
+  alignas(64) std::atomic<std::uint64_t> published_{0};
+};
+
+}  // namespace bench

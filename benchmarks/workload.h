@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace bench {
+
+/// What is done with one key.
+enum class Kind : std::uint8_t {
+  read,
+  /// Reads a key that is not there.
+  read_missing,
+  put,
+  erase,
+  /// Reads, then writes: two operations of the engine, counted as one.
+  read_modify_write,
+};
+
+/// Which keys the operations of a thread go to.
+enum class Order {
+  /// Each key once, in the order of the keys; a thread has a range.
+  sequential,
+  /// Each key once, in random order; a thread has every n-th key.
+  shuffled,
+  /// By the distribution asked for.
+  drawn,
+  /// Mostly the keys that were inserted last (YCSB D).
+  latest,
+  /// A key that is not there is put, the one put longest ago is erased.
+  pairs,
+};
+
+/// What the store holds when a benchmark begins, and after it.
+enum class Content {
+  /// Nothing: a store just opened.
+  nothing,
+  /// Exactly the keys 0 to num - 1.
+  loaded,
+  /// Something else.
+  other,
+};
+
+/// One benchmark: what its threads do, and what it begins and ends with.
+///
+/// Thread safety: *immutable*.
+struct Workload {
+  std::string_view name;
+  std::string_view what;
+  Order order = Order::drawn;
+  Kind read = Kind::read;
+  Kind write = Kind::put;
+  /// The others write.
+  unsigned reads_percent = 100;
+  Content begins = Content::loaded;
+  Content ends = Content::loaded;
+  /// Zipf unless told otherwise, as YCSB has it.
+  bool prefers_zipf = false;
+  /// Reads go through `multi_get`, several keys a call.
+  bool batched = false;
+  /// One more thread overwrites as long as the others read.
+  bool writer_beside = false;
+  /// Every write is on disk before the next, whatever durability was asked for.
+  bool sync = false;
+  /// The store is closed and opened again; nothing else happens.
+  bool reopens = false;
+  /// Why it cannot be run; empty when it can.
+  std::string_view unavailable{};
+
+  /// It goes over its keys exactly once: neither `--ops` nor `--duration`
+  /// applies.
+  [[nodiscard]] bool each_key_once() const noexcept { return order == Order::sequential || order == Order::shuffled; }
+};
+
+/// All benchmarks, in the order of the documentation.
+[[nodiscard]] std::span<const Workload> workloads() noexcept;
+
+/// Null when there is none of that name.
+[[nodiscard]] const Workload* find_workload(std::string_view name) noexcept;
+
+/// How stores are loaded when nothing else has: fillrandom.
+[[nodiscard]] const Workload& loading() noexcept;
+
+}  // namespace bench

@@ -1,0 +1,5 @@
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing)
+find_path(ACTABLE_XXHASH_INCLUDE xxhash.h REQUIRED)
+find_path(ACTABLE_MSGPACK_INCLUDE msgpack.hpp REQUIRED)

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string_view>
+
+namespace actable {
+
+/// Position of a write in the order of all writes of a store. Higher is later
+/// for one key. Unique over the store's whole life, restarts included;
+/// increasing but not dense. 0 is never the number of a write. (Only writes to
+/// memory-only spaces, hours after the log failed, may be given numbers that
+/// come again after a restart.)
+using Seq = std::uint64_t;
+
+/// Limits of what a store takes. Beyond them an operation is refused with
+/// `too_large` or `invalid_argument`.
+inline constexpr std::size_t k_key_bytes_max = 65'535;
+inline constexpr std::size_t k_value_bytes_max = std::size_t{4} << 20;
+inline constexpr std::size_t k_space_name_bytes_max = 255;
+/// Keys, values and 32 bytes a record, all together, in one batch.
+inline constexpr std::size_t k_batch_bytes_max = std::size_t{32} << 20;
+/// Threads that have touched a store and have not ended, process-wide.
+inline constexpr unsigned k_threads_max = 4'096;
+inline constexpr unsigned k_shards_max = 4'096;
+
+enum class LogLevel { debug, info, warning, error };
+
+/// When a write is on disk.
+enum class Durability {
+  /// On disk within `Options::sync_interval` plus one sync of the disk. The
+  /// call returns at memory speed.
+  async,
+  /// On disk when the call returns. Callers that wait at the same time share
+  /// one sync.
+  sync,
+};
+
+/// How the log reaches the disk.
+enum class LogIo {
+  /// io_uring where the kernel offers it, else `pwrite`.
+  automatic,
+  /// io_uring or refuse to open with `unsupported`.
+  io_uring,
+  /// `pwrite` and `fdatasync` from the log's thread.
+  pwrite,
+};
+
+/// What a store is opened with. Every field has a default that suits a service
+/// with a few gigabytes of data.
+///
+/// Thread safety: *confined* to whoever fills it in; the store keeps a copy.
+struct Options {
+  /// Where the log lives. Created when missing (its parent must exist). Empty:
+  /// pure memory, no log, nothing survives the process.
+  std::filesystem::path directory{};
+
+  /// Parts that each space is divided into for maintenance and statistics; a
+  /// power of two up to `k_shards_max`. More parts mean shorter maintenance
+  /// steps and finer statistics. 0: four for each core, rounded up.
+  unsigned shards = 0;
+
+  /// How long the log gathers writes before it hands them to the disk (1 ms to
+  /// 10 s). Shorter loses less in a crash of the process; longer writes fewer
+  /// and fuller blocks.
+  std::chrono::milliseconds write_interval{10};
+
+  /// How long what was handed over may stay unsynced (`write_interval` to
+  /// 60 s). Shorter loses less in a crash of the machine; each sync costs the
+  /// disk a flush.
+  std::chrono::milliseconds sync_interval{100};
+
+  /// Size of a log file (1 MiB to 4 GiB, a multiple of 4 KiB). Larger files
+  /// are changed less often; smaller ones give disk space back sooner.
+  std::uint64_t segment_bytes = std::uint64_t{64} << 20;
+
+  /// Memory that may hold writes on their way to the disk, beyond one 64 KiB
+  /// buffer for each writing thread (1 MiB to 4 GiB). More rides out longer
+  /// stalls of the disk before writers wait.
+  std::size_t staging_bytes = std::size_t{64} << 20;
+
+  /// How long a writer waits for room while the disk is slower than the
+  /// writers, before `overloaded` (0 to 1 h; 0 never waits).
+  std::chrono::milliseconds write_deadline{5'000};
+
+  /// Memory that overwritten records may hold while a stopped thread might
+  /// still read them (1 MiB to 64 GiB). Past it writers yield the processor
+  /// before they begin, so that the stopped thread gets to run.
+  std::size_t retired_bytes = std::size_t{64} << 20;
+
+  LogIo log_io = LogIo::automatic;
+
+  /// Fail with `not_found` instead of creating a missing store.
+  bool create_if_missing = true;
+
+  /// Called for what an operator should know: recovery, a failing disk. May be
+  /// called from any thread, the log's own among them; must not call the store, and not throw.
+  /// Empty: nothing is reported.
+  std::function<void(LogLevel, std::string_view)> log{};
+};
+
+struct WriteOptions {
+  Durability durability = Durability::async;
+};
+
+struct SpaceOptions {
+  /// False: the space lives in memory only, like an ETS table, even in a store
+  /// with a directory. It is faster to write and is gone after a restart.
+  bool logged = true;
+};
+
+}  // namespace actable

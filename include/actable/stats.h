@@ -1,0 +1,108 @@
+#pragma once
+
+#include <actable/options.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace actable {
+
+/// What opening the store found. Zero in a new or a pure-memory store.
+struct RecoveryStats {
+  /// Every write numbered below it was recovered, none at or above it.
+  Seq cut = 0;
+  std::uint64_t records_applied = 0;
+  /// Records that were in the log but not below the cut: writes that no sync
+  /// had been promised for.
+  std::uint64_t records_discarded = 0;
+  std::uint64_t log_bytes = 0;
+  std::chrono::microseconds duration{0};
+  /// True when the store before had been closed, not killed.
+  bool clean = false;
+};
+
+struct LogStats {
+  /// Empty in a pure-memory store, else "io_uring" or "pwrite".
+  std::string io{};
+  /// True when the ring knows the staging buffers in advance, which saves
+  /// pinning them for each write.
+  bool registered_buffers = false;
+  /// True when the file system takes writes past its cache (`O_DIRECT`).
+  bool direct_io = false;
+  std::uint64_t rounds = 0;
+  std::uint64_t syncs = 0;
+  std::uint64_t frames = 0;
+  std::uint64_t written_bytes = 0;
+  std::uint64_t segments = 0;
+  std::uint64_t segments_spare = 0;
+  std::size_t staging_bytes = 0;
+  /// Writers that had to wait for room, and those that gave up.
+  std::uint64_t waits = 0;
+  std::uint64_t overloads = 0;
+  std::chrono::microseconds sync_duration_last{0};
+  std::chrono::microseconds sync_duration_max{0};
+};
+
+struct MemoryStats {
+  /// Taken from the operating system for records and tables.
+  std::size_t reserved_bytes = 0;
+  /// Part of it in use or in free lists; the rest was never touched.
+  std::size_t carved_bytes = 0;
+  /// Replaced records that a reader might still see.
+  std::size_t retired_bytes = 0;
+};
+
+/// A snapshot of counters, each exact by itself; two of them may be of
+/// slightly different moments.
+struct StoreStats {
+  Seq last_seq = 0;
+  Seq durable_seq = 0;
+  /// Since the log's thread took up the oldest write that is not yet on disk, or,
+  /// held up by a slow disk, last looked for writes; 0 when all are on disk.
+  std::chrono::microseconds durable_lag{0};
+  /// True after a failed write or sync of the log; `read_only_reason` says which.
+  bool read_only = false;
+  std::string read_only_reason{};
+  RecoveryStats recovery{};
+  LogStats log{};
+  MemoryStats memory{};
+  /// Places of threads that have used this store and are taken by a live
+  /// thread, at most `k_threads_max`; ended threads leave theirs to new ones.
+  unsigned threads = 0;
+  std::uint64_t epoch = 0;
+  /// Oldest epoch that a thread inside an operation announces; equals `epoch`
+  /// when none lags.
+  std::uint64_t epoch_pinned_oldest = 0;
+  /// Operations that two calls of `stats`, a second or more apart, both found
+  /// inside the store.
+  std::uint64_t pins_long = 0;
+  /// False where `membarrier` is missing: every operation then pays a fence.
+  bool membarrier = false;
+  std::size_t spaces = 0;
+};
+
+struct ShardStats {
+  std::size_t keys = 0;
+  std::size_t payload_bytes = 0;
+};
+
+struct SpaceStats {
+  std::size_t keys = 0;
+  /// Keys and values as the caller gave them.
+  std::size_t payload_bytes = 0;
+  /// Records, with their headers and rounding.
+  std::size_t record_bytes = 0;
+  /// Directory and segments.
+  std::size_t table_bytes = 0;
+  std::size_t segments = 0;
+  std::uint64_t splits = 0;
+  std::uint64_t rebuilds = 0;
+  bool logged = true;
+  /// One for each of `Options::shards`.
+  std::vector<ShardStats> shards{};
+};
+
+}  // namespace actable

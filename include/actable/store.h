@@ -1,0 +1,120 @@
+#pragma once
+
+#include <actable/batch.h>
+#include <actable/options.h>
+#include <actable/result.h>
+#include <actable/space.h>
+#include <actable/stats.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace actable {
+
+namespace store {
+class StoreCore;
+struct Access;
+}  // namespace store
+
+/// One directory (or none: pure memory), one log, many spaces.
+///
+/// Every write has a number from one counter. After a crash the store comes
+/// back as an exact prefix of its writes by number: all below the recovered
+/// cut, none at or above it; whatever was reported durable is below it.
+///
+/// After `fork` only the parent may use a store.
+///
+/// Thread safety: *synchronized*, but for moving, closing and destroying,
+/// which must not run beside another call on this same object. Operations
+/// through a `Space` may run beside `close`: they finish or fail with `closed`.
+class Store {
+ public:
+  /// Creates the store, or recovers what the directory holds. Fails with
+  ///   invalid_argument  an option is out of range; the directory is a file,
+  ///                     or others may write to it
+  ///   not_found         nothing there and `create_if_missing` is off
+  ///   locked            a live process has it open; the message names it
+  ///   unsupported       written by a newer version, or `LogIo::io_uring`
+  ///                     where there is none
+  ///   corrupt           damage in what was once synced; the message names the
+  ///                     file and the offset. Nothing was changed
+  ///   io_error          the operating system refused; nothing acknowledged
+  ///                     was lost
+  ///   no_memory         the content does not fit
+  [[nodiscard]] static Result<Store> open(Options options);
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  /// Closes; call `close` to learn whether that went well. Ends the process when
+  /// called from inside a visitor.
+  ~Store();
+
+  /// Opens the space of that name, or creates it. The name is 1 to
+  /// `k_space_name_bytes_max` bytes of UTF-8 without control characters. Fails with
+  ///   invalid_argument  a bad name; or the space exists and is logged where
+  ///                     `options` says it is not, or the other way round
+  ///   closed, overloaded, read_only, no_memory, as for a write; nothing created
+  [[nodiscard]] Result<Space> space(std::string_view name, SpaceOptions options = {});
+
+  /// Drops the space with all its keys: handles to it fail with `closed` from
+  /// now on. It is gone for good once the drop is durable; a crash before that
+  /// may bring it back whole, as it would undo any asynchronous write. False
+  /// when there is none of that name. Fails as a write does.
+  [[nodiscard]] Result<bool> drop_space(std::string_view name);
+
+  /// Names of the spaces, sorted.
+  [[nodiscard]] std::vector<std::string> spaces() const;
+
+  /// Applies a batch: after a crash all of it or none. Returns the number that
+  /// its writes share, or 0 for an empty batch. Fails, nothing changed, as a
+  /// write does, and with
+  ///   invalid_argument  it holds spaces of another store
+  ///   closed            one of its spaces was dropped
+  /// and, some of it visible, with
+  ///   indeterminate     as a write with `Durability::sync` does; or memory ran
+  ///                     out halfway: all of it will be there after reopening,
+  ///                     if it became durable
+  [[nodiscard]] Result<Seq> write(const Batch& batch, WriteOptions options = {});
+
+  /// No write that has returned has a higher number. It may be the number of no
+  /// write at all.
+  [[nodiscard]] Seq last_seq() const noexcept;
+
+  /// Every write of this opening with this number or a lower one is on disk, and
+  /// so is what recovery found; numbers from before the opening that are not
+  /// below `RecoveryStats::cut` belong to writes that are lost. 0 in pure memory.
+  [[nodiscard]] Seq durable_seq() const noexcept;
+
+  /// Returns when the write numbered `seq` is on disk. Fails with
+  ///   invalid_argument  no write has that number yet
+  ///   unsupported       the store is pure memory
+  ///   indeterminate     the log failed before it was known to be on disk
+  ///   closed
+  [[nodiscard]] Result<void> wait_durable(Seq seq);
+
+  /// Returns when every write that had returned before this call is on disk;
+  /// the value is `durable_seq()`, which covers them all. Fails as `wait_durable`.
+  [[nodiscard]] Result<Seq> sync();
+
+  [[nodiscard]] StoreStats stats() const;
+
+  /// Syncs, then lets go of the files and of all memory. Operations that run
+  /// meanwhile finish first. Fails with `indeterminate` when the log has failed:
+  /// what was not yet reported durable may be missing after reopening; and, the
+  /// store left open, with `invalid_argument` when called from inside a visitor
+  /// or an update's function, where it would wait for itself. Otherwise the
+  /// store is closed in any case; closing twice is no error.
+  [[nodiscard]] Result<void> close();
+
+ private:
+  friend struct store::Access;
+  explicit Store(std::shared_ptr<store::StoreCore> core);
+  void close_or_end() noexcept;
+  std::shared_ptr<store::StoreCore> core_;
+};
+
+}  // namespace actable

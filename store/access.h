@@ -1,0 +1,22 @@
+#pragma once
+
+#include "base/file.h"
+#include "store/store_core.h"
+
+#include <actable/store.h>
+
+namespace actable::store {
+
+/// The way round the public face, for tests and for the floors above.
+struct Access {
+  /// As `Store::open`, over other files than the operating system's.
+  [[nodiscard]] static Result<Store> open(Options options, base::FileSystem& files) {
+    auto core = StoreCore::open(std::move(options), files);
+    if (!core) return std::unexpected(std::move(core.error()));
+    return Store(std::move(*core));
+  }
+
+  [[nodiscard]] static StoreCore& core(Store& store) noexcept { return *store.core_; }
+};
+
+}  // namespace actable::store

@@ -1,0 +1,79 @@
+#include "store/batch_ops.h"
+
+#include "store/batch_write.h"
+#include "store/checks.h"
+#include "store/store_core.h"
+
+#include <new>
+#include <utility>
+
+namespace actable {
+namespace store {
+namespace {
+
+constexpr std::size_t k_op_overhead_bytes = 32;
+
+}  // namespace
+
+Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_view key, std::string_view value,
+                           bool tombstone) {
+  if (space == nullptr) {
+    return fail(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
+  }
+  if (!key_fits(key)) return bad_key(key);
+  if (!value_fits(value)) return bad_value(value);
+  if (!ops_.empty() && &ops_.front().space->store() != &space->store()) {
+    return fail(ErrorCode::invalid_argument,
+                "the space '" + space->name() + "' is of another store than those in the batch; use a batch for each");
+  }
+  const std::size_t bytes = bytes_.size() + key.size() + value.size() + (ops_.size() + 1) * k_op_overhead_bytes;
+  if (bytes > k_batch_bytes_max) {
+    return fail(ErrorCode::too_large, "the batch would hold " + std::to_string(bytes) + " bytes; the limit is " +
+                                          std::to_string(k_batch_bytes_max) + ": divide it");
+  }
+  const std::size_t begin = bytes_.size();
+  try {
+    bytes_.append(key).append(value);
+    ops_.push_back({space, begin, key.size(), value.size(), tombstone});
+  } catch (const std::bad_alloc&) {
+    bytes_.resize(begin);
+    return no_memory("the batch");
+  }
+  return {};
+}
+
+Result<Seq> StoreCore::write(const BatchOps& batch, WriteOptions options) {
+  if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
+  if (batch.ops().empty()) return Seq{0};
+  if (&batch.ops().front().space->store() != this) {
+    return fail(ErrorCode::invalid_argument, "the batch holds spaces of another store; write it to that one");
+  }
+  auto own = context();
+  if (!own) return std::unexpected(own.error());
+  return BatchWrite(*this, **own, batch, options).run();
+}
+
+}  // namespace store
+
+Batch::Batch() : ops_(std::make_unique<store::BatchOps>()) {}
+Batch::~Batch() = default;
+Batch::Batch(Batch&& other) noexcept = default;
+Batch& Batch::operator=(Batch&& other) noexcept = default;
+
+Result<void> Batch::put(const Space& space, std::string_view key, std::string_view value) {
+  if (ops_ == nullptr) ops_ = std::make_unique<store::BatchOps>();
+  return ops_->add(space.core_, key, value, false);
+}
+
+Result<void> Batch::erase(const Space& space, std::string_view key) {
+  if (ops_ == nullptr) ops_ = std::make_unique<store::BatchOps>();
+  return ops_->add(space.core_, key, {}, true);
+}
+
+void Batch::clear() noexcept {
+  if (ops_ != nullptr) ops_->clear();
+}
+
+std::size_t Batch::size() const noexcept { return ops_ == nullptr ? 0 : ops_->ops().size(); }
+
+}  // namespace actable

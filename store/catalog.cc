@@ -1,0 +1,157 @@
+#include "store/catalog.h"
+
+#include "store/checks.h"
+#include "store/space_operations.h"
+#include "store/store_core.h"
+
+#define MSGPACK_NO_BOOST
+#include <msgpack.hpp>
+
+#include <chrono>
+#include <exception>
+#include <tuple>
+
+#include <sched.h>
+
+/// Spaces by name. The catalog is a space itself, number 0, whose keys are the
+/// names and whose values say which number a space has; so creating and
+/// dropping are writes like others: numbered, logged, in the cut or not.
+/// Numbers of spaces are never used again, so that records of a dropped space
+/// that are still in the log belong to nobody.
+namespace actable::store {
+namespace {
+
+// How long dropping a space waits for operations that are still in it.
+constexpr std::chrono::milliseconds k_reclaim_wait{100};
+
+}  // namespace
+
+std::string encode_space(std::uint32_t id) {
+  msgpack::sbuffer packed;
+  msgpack::pack(packed, std::make_tuple(id));
+  return {packed.data(), packed.size()};
+}
+
+std::optional<std::uint32_t> decode_space(std::string_view bytes) {
+  try {
+    const auto unpacked = msgpack::unpack(bytes.data(), bytes.size());
+    return std::get<0>(unpacked.get().as<std::tuple<std::uint32_t>>());
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+Result<std::shared_ptr<SpaceCore>> StoreCore::make_space(std::uint32_t id, std::string_view name,
+                                                         SpaceOptions options) {
+  auto context_found = context();
+  if (!context_found) return std::unexpected(context_found.error());
+  auto space = std::make_shared<SpaceCore>(shared_from_this(), id, std::string(name), options);
+  const base::WritePin pin(epochs_, (*context_found)->slot);
+  if (!space->make_table((*context_found)->cache)) return no_memory("a table");
+  return space;
+}
+
+Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name, SpaceOptions options) {
+  auto made = make_space(next_space_id_, name, options);
+  if (!made) return made;
+  if ((*made)->logged()) {
+    const std::string value = encode_space(next_space_id_);
+    auto written = catalog_->write({name, value, false, {}}, [](const table::Position&) { return Verdict::write; });
+    if (!written) {
+      if (auto own = context()) clear_table(**made, **own);
+      return std::unexpected(std::move(written.error()));
+    }
+  }
+  ++next_space_id_;
+  const std::lock_guard lock(catalog_mutex_);
+  spaces_.emplace(std::string(name), *made);
+  return made;
+}
+
+std::shared_ptr<SpaceCore> StoreCore::find_space(std::string_view name) const {
+  const std::lock_guard lock(catalog_mutex_);
+  const auto found = spaces_.find(name);
+  return found == spaces_.end() ? nullptr : found->second;
+}
+
+Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, SpaceOptions options) {
+  if (auto checked = check_space_name(name); !checked) return std::unexpected(checked.error());
+  std::shared_ptr<SpaceCore> found = find_space(name);
+  if (found == nullptr) {
+    const std::lock_guard changes(changes_mutex_);
+    if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
+    reclaim_dropped();
+    found = find_space(name);
+    if (found == nullptr) return create_space(name, options);
+  }
+  if (found->options().logged != options.logged) {
+    return fail(ErrorCode::invalid_argument,
+                "the space '" + std::string(name) + "' exists and is " + (options.logged ? "memory-only" : "logged") +
+                    "; open it with SpaceOptions::logged = " + (options.logged ? "false" : "true") +
+                    ", or drop it first");
+  }
+  return found;
+}
+
+Result<bool> StoreCore::drop_space(std::string_view name) {
+  const std::lock_guard changes(changes_mutex_);
+  if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
+  const std::shared_ptr<SpaceCore> space = find_space(name);
+  if (space == nullptr) return false;
+  if (space->logged()) {
+    auto erased = catalog_->write(
+        {name, {}, true, {}}, [](const table::Position& at) { return at.live() ? Verdict::write : Verdict::leave; });
+    if (!erased) return std::unexpected(std::move(erased.error()));
+  }
+  {
+    const std::lock_guard lock(catalog_mutex_);
+    spaces_.erase(spaces_.find(name));
+  }
+  space->set_state(SpaceCore::State::dropped);
+  // The bump is an addition that releases the state: whoever reads the new
+  // epoch sees the space dropped.
+  dropped_.push_back({space, base::epoch_of(epochs_.bump())});
+  // Operations are short; only a visitor that stays long is not waited for.
+  const auto give_up_at = std::chrono::steady_clock::now() + k_reclaim_wait;
+  reclaim_dropped();
+  while (!dropped_.empty() && std::chrono::steady_clock::now() < give_up_at && !inside_visitor()) {
+    sched_yield();
+    reclaim_dropped();
+  }
+  return true;
+}
+
+/// Gives back the tables of dropped spaces that no operation can still be in.
+/// Those that one is in wait for the next call: of this, of `stats`, or closing.
+void StoreCore::reclaim_dropped() {
+  if (dropped_.empty()) return;
+  auto own = context();
+  if (!own) return;
+  epochs_.advance();
+  const base::Epoch safe = epochs_.safe();
+  std::erase_if(dropped_, [&](const Dropped& dropped) {
+    if (dropped.seen_from > safe) return false;
+    clear_table(*dropped.space, **own);
+    return true;
+  });
+}
+
+/// A pin for each step: a space of millions of keys takes a second.
+void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {
+  table::ScanPosition position;
+  while (!position.done) {
+    const base::WritePin pin(epochs_, context.slot);
+    space.table().clear_next(context.cache, position);
+  }
+  space.forget_table();
+}
+
+std::vector<std::string> StoreCore::spaces() const {
+  const std::lock_guard lock(catalog_mutex_);
+  std::vector<std::string> names;
+  names.reserve(spaces_.size());
+  for (const auto& [name, space] : spaces_) names.push_back(name);
+  return names;
+}
+
+}  // namespace actable::store

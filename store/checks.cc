@@ -1,0 +1,125 @@
+#include "store/checks.h"
+
+#include "base/file.h"
+
+#include <bit>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace actable::store {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::unexpected<Error> out_of_range(const char* option, const std::string& value, const char* allowed) {
+  return fail(ErrorCode::invalid_argument,
+              std::string("Options::") + option + " is " + value + "; it must be " + allowed);
+}
+
+std::string text(milliseconds time) { return std::to_string(time.count()) + " ms"; }
+
+/// Length of the UTF-8 sequence at the front of `name` and its code point; 0
+/// when it is malformed (overlong, surrogate, cut off, out of range).
+struct CodePoint {
+  std::size_t bytes;
+  char32_t value;
+};
+
+CodePoint first_code_point(std::string_view name) noexcept {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(name[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const std::size_t bytes = static_cast<std::size_t>(std::countl_one(lead));
+  if (bytes < 2 || bytes > 4 || name.size() < bytes) return {0, 0};
+  char32_t value = lead & (0x7fU >> bytes);
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {0, 0};
+    value = value << 6 | (byte(i) & 0x3fU);
+  }
+  constexpr char32_t k_least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = value >= 0xd800 && value < 0xe000;
+  if (value < k_least[bytes] || value > 0x10ffff || surrogate) return {0, 0};
+  return {bytes, value};
+}
+
+}  // namespace
+
+Result<void> check_options(const Options& options) {
+  constexpr std::uint64_t k_mib = std::uint64_t{1} << 20;
+  constexpr std::uint64_t k_gib = std::uint64_t{1} << 30;
+  if (options.shards != 0 && (!std::has_single_bit(options.shards) || options.shards > k_shards_max)) {
+    return out_of_range("shards", std::to_string(options.shards), "0 or a power of two up to 4096");
+  }
+  if (options.write_interval < milliseconds(1) || options.write_interval > milliseconds(10'000)) {
+    return out_of_range("write_interval", text(options.write_interval), "from 1 ms to 10 s");
+  }
+  if (options.sync_interval < options.write_interval || options.sync_interval > milliseconds(60'000)) {
+    return out_of_range("sync_interval", text(options.sync_interval), "from write_interval to 60 s");
+  }
+  if (options.segment_bytes < k_mib || options.segment_bytes > 4 * k_gib ||
+      options.segment_bytes % base::k_block_bytes != 0) {
+    return out_of_range("segment_bytes", std::to_string(options.segment_bytes),
+                        "from 1 MiB to 4 GiB and a multiple of 4096");
+  }
+  if (options.staging_bytes < k_mib || options.staging_bytes > 4 * k_gib) {
+    return out_of_range("staging_bytes", std::to_string(options.staging_bytes), "from 1 MiB to 4 GiB");
+  }
+  if (options.write_deadline < milliseconds(0) || options.write_deadline > std::chrono::hours(1)) {
+    return out_of_range("write_deadline", text(options.write_deadline), "from 0 to 1 h");
+  }
+  if (options.retired_bytes < k_mib || options.retired_bytes > 64 * k_gib) {
+    return out_of_range("retired_bytes", std::to_string(options.retired_bytes), "from 1 MiB to 64 GiB");
+  }
+  switch (options.log_io) {
+    case LogIo::automatic:
+    case LogIo::io_uring:
+    case LogIo::pwrite:
+      return {};
+  }
+  return out_of_range("log_io", std::to_string(static_cast<int>(options.log_io)), "one of LogIo's values");
+}
+
+Result<void> check_space_name(std::string_view name) {
+  if (name.empty()) return fail(ErrorCode::invalid_argument, "a space's name is empty; give it 1 to 255 bytes");
+  if (name.size() > k_space_name_bytes_max) {
+    return fail(ErrorCode::invalid_argument,
+                "a space's name is " + std::to_string(name.size()) + " bytes long; the limit is 255");
+  }
+  for (std::size_t at = 0; at < name.size();) {
+    const CodePoint point = first_code_point(name.substr(at));
+    if (point.bytes == 0) {
+      return fail(ErrorCode::invalid_argument,
+                  "a space's name is not UTF-8 at byte " + std::to_string(at) + "; encode it, or use another");
+    }
+    if (point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0)) {
+      return fail(ErrorCode::invalid_argument,
+                  "a space's name has a control character at byte " + std::to_string(at) + "; leave it out");
+    }
+    at += point.bytes;
+  }
+  return {};
+}
+
+std::unexpected<Error> bad_key(std::string_view key) {
+  if (key.empty()) return fail(ErrorCode::invalid_argument, "the key is empty; a key has 1 to 65535 bytes");
+  return fail(ErrorCode::too_large, "the key is " + std::to_string(key.size()) +
+                                        " bytes long; the limit is 65535: use a hash of it, or put part in the value");
+}
+
+std::unexpected<Error> bad_value(std::string_view value) {
+  return fail(ErrorCode::too_large, "the value is " + std::to_string(value.size()) + " bytes long; the limit is " +
+                                        std::to_string(k_value_bytes_max) + ": divide it over several keys");
+}
+
+std::unexpected<Error> too_many_threads() {
+  return fail(ErrorCode::overloaded, "more than " + std::to_string(k_threads_max) +
+                                         " threads use stores at once, or this thread is ending; nothing was "
+                                         "changed: let some threads end, or use a pool of them");
+}
+
+std::unexpected<Error> no_memory(std::string_view what) {
+  return fail(ErrorCode::no_memory, "no memory for " + std::string(what) + "; nothing was changed");
+}
+
+}  // namespace actable::store

@@ -1,0 +1,144 @@
+#include "store/catalog.h"
+#include "store/checks.h"
+#include "store/store_core.h"
+
+#include <algorithm>
+#include <random>
+
+/// Opening: the log's records go into tables by the number of their space, in
+/// any order, a record where the table holds none of a higher number. Once all
+/// are in, the catalog says which of the tables are spaces.
+namespace actable::store {
+
+Result<std::shared_ptr<StoreCore>> StoreCore::open(Options options, base::FileSystem& files) {
+  if (auto checked = check_options(options); !checked) return std::unexpected(checked.error());
+  std::shared_ptr<StoreCore> store(new StoreCore(std::move(options), files));
+  Result<void> started = no_memory("opening the store");
+  try {
+    started = store->start();
+  } catch (const std::bad_alloc&) {
+    // As it was made: nothing of the log was changed but by its own steps.
+  }
+  if (started) return store;
+  // Spaces and store hold each other; closing parts them.
+  (void)store->close();
+  return std::unexpected(started.error());
+}
+
+Result<void> StoreCore::start() {
+  if (options_.directory.empty()) {
+    std::random_device random;
+    hash_seed_ = std::uint64_t{random()} << 32 | random();
+    state_ = State::open;
+    return {};
+  }
+  if (auto prepared = files_.prepare_directory(options_.directory, options_.create_if_missing); !prepared) {
+    return std::unexpected(prepared.error());
+  }
+  auto locked = files_.lock(options_.directory);
+  if (!locked) return std::unexpected(locked.error());
+  lock_ = std::move(*locked);
+  if (auto logged = start_log(); !logged) return logged;
+  if (auto adopted = adopt_spaces(); !adopted) return adopted;
+  state_ = State::open;
+  const RecoveryStats& recovered = log_->recovery();
+  report(LogLevel::info, "opened " + options_.directory.string() + ": " + std::to_string(recovered.records_applied) +
+                             " records recovered, " + std::to_string(recovered.records_discarded) +
+                             " beyond the cut discarded, in " + std::to_string(recovered.duration.count()) + " us");
+  return {};
+}
+
+Result<void> StoreCore::start_log() {
+  wal::Recovery recovery;
+  recovery.begin = [this](std::uint64_t seed) -> Result<void> {
+    hash_seed_ = seed;
+    auto catalog = recovered_space(k_catalog_id);
+    if (!catalog) return std::unexpected(catalog.error());
+    return {};
+  };
+  recovery.apply = [this](const wal::LogRecord& record) { return apply(record); };
+  auto log = wal::Log::open(options_, files_, epochs_, recovery);
+  if (!log) return std::unexpected(log.error());
+  {
+    const std::lock_guard lock(catalog_mutex_);
+    log_ = std::move(*log);
+  }
+  // This thread's context was made for replaying, without a log.
+  contexts_.forget(base::thread_index());
+  if (auto own = context(); !own) return std::unexpected(own.error());
+  return {};
+}
+
+Result<SpaceCore*> StoreCore::recovered_space(std::uint32_t id) {
+  if (const auto found = recovering_.find(id); found != recovering_.end()) return found->second.get();
+  auto made = make_space(id, {}, {});
+  if (!made) return std::unexpected(made.error());
+  return recovering_.emplace(id, std::move(*made)).first->second.get();
+}
+
+Result<void> StoreCore::apply(const wal::LogRecord& record) {
+  next_space_id_ = std::max(next_space_id_, record.space + 1);
+  if (record.space == k_catalog_id && !record.tombstone) {
+    const auto id = decode_space(record.value);
+    if (!id)
+      return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
+                                          " names a space in a way that this version cannot read");
+    next_space_id_ = std::max(next_space_id_, *id + 1);
+  }
+  auto space = recovered_space(record.space);
+  if (!space) return std::unexpected(space.error());
+  auto own = context();
+  if (!own) return std::unexpected(own.error());
+  ThreadContext& context = **own;
+  const std::uint64_t hash = (*space)->hash(record.key);
+  // A pin for each record: what is replaced can be used again on the way.
+  const base::WritePin pin(epochs_, context.slot);
+  table::Position position{};
+  table::HashTable& table = (*space)->table();
+  while (true) {
+    if (!table.locate(context.cache, hash, record.key, position)) return no_memory("the recovered table");
+    if (position.seq() >= record.seq) return {};
+    table::Record* const fresh =
+        table::Record::make(*memory_, context.cache, record.key, record.value, record.tombstone);
+    if (fresh == nullptr) return no_memory("a recovered record");
+    fresh->number(record.seq);
+    if (!table.publish(position, hash, fresh)) {
+      memory_->release(context.cache, fresh, fresh->bytes());
+      continue;
+    }
+    (*space)->count(hash, position, *fresh);
+    if (position.old != nullptr) memory_->retire(context.cache, position.old, position.old->bytes());
+    return {};
+  }
+}
+
+Result<void> StoreCore::adopt_spaces() {
+  catalog_ = recovering_.at(k_catalog_id);
+  std::vector<std::pair<std::string, std::uint32_t>> entries;
+  {
+    auto own = context();
+    if (!own) return std::unexpected(own.error());
+    const base::ReadPin pin(epochs_, (*own)->slot);
+    for (table::ScanPosition at; !at.done;) {
+      catalog_->table().scan(at, [&entries](const table::Record& record) {
+        entries.emplace_back(record.key(), *decode_space(record.value()));
+      });
+    }
+  }
+  for (const auto& [name, id] : entries) {
+    if (auto known = recovered_space(id); !known) return std::unexpected(known.error());
+    std::shared_ptr<SpaceCore> space = recovering_.extract(id).mapped();
+    space->rename(name);
+    spaces_.emplace(name, std::move(space));
+  }
+  // What is left was dropped.
+  auto own = context();
+  if (!own) return std::unexpected(own.error());
+  for (const auto& [id, space] : recovering_) {
+    if (id != k_catalog_id) clear_table(*space, **own);
+  }
+  recovering_.clear();
+  return {};
+}
+
+}  // namespace actable::store

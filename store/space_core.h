@@ -1,0 +1,111 @@
+#pragma once
+
+#include "routing/shard_map.h"
+#include "store/shard_counters.h"
+#include "store/thread_context.h"
+#include "table/hash_table.h"
+
+#include <actable/space.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace actable::store {
+
+class StoreCore;
+
+/// What a conditional write decides once it has seen the key's record.
+enum class Verdict { write, leave };
+
+/// A space: its table, and what operations on it are made of. The public face
+/// is `actable::Space`, of which every copy holds one of these.
+///
+/// Lives as long as a handle does; its table is gone once the space is dropped
+/// or the store closed. An operation looks at `state` after it has pinned; who
+/// changes the state waits for the pins from before until he touches the table.
+///
+/// Thread safety: *synchronized*.
+class SpaceCore {
+ public:
+  enum class State : std::uint8_t { open, dropped, closed };
+
+  SpaceCore(std::shared_ptr<StoreCore> store, std::uint32_t id, std::string name, SpaceOptions options);
+  ~SpaceCore();
+
+  [[nodiscard]] StoreCore& store() const noexcept { return *store_; }
+  [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// While recovering only: the name is learned after the records.
+  void rename(std::string name) { name_ = std::move(name); }
+  [[nodiscard]] const SpaceOptions& options() const noexcept { return options_; }
+  /// True when its writes go to the log.
+  [[nodiscard]] bool logged() const noexcept { return logged_; }
+
+  // acquire: pairs with the release in set_state.
+  [[nodiscard]] State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  void set_state(State state) noexcept { state_.store(state, std::memory_order_release); }
+  [[nodiscard]] std::unexpected<Error> not_open() const;
+
+  [[nodiscard]] table::HashTable& table() noexcept { return *table_; }
+  [[nodiscard]] bool make_table(table::HashTable::Cache& cache);
+  /// Nobody uses the table any more.
+  void forget_table() noexcept { table_.reset(); }
+
+  [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept;
+
+  /// Calls `f` with the key's record while pinned. False when absent.
+  template <class F>
+  [[nodiscard]] Result<bool> read(std::string_view key, F&& f) const;
+
+  struct Write {
+    std::string_view key;
+    std::string_view value;
+    bool tombstone;
+    WriteOptions options;
+  };
+  /// What came of a write: its number, and 0 when the verdict was to leave.
+  struct Written {
+    Seq seq = 0;
+  };
+
+  /// Writes the key's next version if `decide(position)` says so; `fill(record)`
+  /// may then still set the value's bytes. Both run again after a lost race.
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Written> write(const Write& write, Decide&& decide, Fill&& fill);
+  template <class Decide>
+  [[nodiscard]] Result<Written> write(const Write& write, Decide&& decide);
+
+  /// Fails with unsupported when a sync is asked of a space without a log.
+  [[nodiscard]] Result<void> check_durability(WriteOptions options) const {
+    if (options.durability == Durability::async || logged_) [[likely]]
+      return {};
+    return cannot_sync();
+  }
+
+  /// Keeps the counters after `fresh` has replaced what was at `position`.
+  void count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept;
+
+  [[nodiscard]] std::size_t keys() const noexcept { return counters_.keys(); }
+  [[nodiscard]] SpaceStats stats() const;
+
+ private:
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Written> publish(ThreadContext& context, base::Epoch epoch, const Write& write,
+                                        std::uint64_t key_hash, Decide& decide, Fill& fill);
+  [[nodiscard]] std::unexpected<Error> cannot_sync() const;
+
+  const std::shared_ptr<StoreCore> store_;
+  const std::uint32_t id_;
+  const bool logged_;
+  std::atomic<State> state_{State::open};
+  std::unique_ptr<table::HashTable> table_;
+  std::string name_;
+  const SpaceOptions options_;
+  ShardCounters counters_;
+};
+
+}  // namespace actable::store

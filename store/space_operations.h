@@ -1,0 +1,127 @@
+#pragma once
+
+#include "base/park.h"
+#include "store/checks.h"
+#include "store/log_hold.h"
+#include "store/space_core.h"
+#include "store/store_core.h"
+
+/// The life of a read and of a write, step by step (docs/architecture.md).
+namespace actable::store {
+
+template <class F>
+Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
+  if (!key_fits(key)) [[unlikely]]
+    return bad_key(key);
+  auto context = store_->context();
+  if (!context) [[unlikely]]
+    return std::unexpected(context.error());
+  const base::ReadPin pin(store_->epochs(), (*context)->slot);
+  if (state() != State::open) [[unlikely]]
+    return not_open();
+  const table::Record* const record = table_->find(hash(key), key);
+  if (record == nullptr) return false;
+  f(*record);
+  return true;
+}
+
+/// A record that is given back unless it was published.
+///
+/// Thread safety: *confined*.
+class FreshRecord {
+ public:
+  FreshRecord(base::RecordMemory& memory, base::RecordMemory::Cache& cache) noexcept : memory_(memory), cache_(cache) {}
+  ~FreshRecord() {
+    if (record_ != nullptr) memory_.release(cache_, record_, record_->bytes());
+  }
+  FreshRecord(const FreshRecord&) = delete;
+  FreshRecord& operator=(const FreshRecord&) = delete;
+
+  /// False when memory is exhausted.
+  [[nodiscard]] bool make(std::string_view key, std::string_view value, bool tombstone) noexcept {
+    if (record_ == nullptr) record_ = table::Record::make(memory_, cache_, key, value, tombstone);
+    return record_ != nullptr;
+  }
+  [[nodiscard]] table::Record& operator*() const noexcept { return *record_; }
+  [[nodiscard]] table::Record* get() const noexcept { return record_; }
+  void published() noexcept { record_ = nullptr; }
+
+ private:
+  base::RecordMemory& memory_;
+  base::RecordMemory::Cache& cache_;
+  table::Record* record_ = nullptr;
+};
+
+template <class Decide, class Fill>
+Result<SpaceCore::Written> SpaceCore::write(const Write& write, Decide&& decide, Fill&& fill) {
+  if (!key_fits(write.key)) [[unlikely]]
+    return bad_key(write.key);
+  if (!value_fits(write.value)) [[unlikely]]
+    return bad_value(write.value);
+  StoreCore& store = *store_;
+  auto found = store.context();
+  if (!found) [[unlikely]]
+    return std::unexpected(found.error());
+  ThreadContext& context = **found;
+  if (auto checked = check_durability(write.options); !checked) [[unlikely]]
+    return std::unexpected(checked.error());
+  const std::uint64_t key_hash = hash(write.key);
+  const std::size_t log_bytes = logged_ ? wal::record_bytes(write.key.size(), write.value.size()) : 0;
+
+  Seq seq = 0;
+  LogHold hold;
+  while (true) {
+    {
+      const base::WritePin pin(store.epochs(), context.slot);
+      if (state() != State::open) [[unlikely]]
+        return not_open();
+      if (!logged_ || hold.has_room(store, context, log_bytes)) [[likely]] {
+        auto published = publish(context, pin.epoch(), write, key_hash, decide, fill);
+        if (!published || published->seq == 0) return published;
+        seq = published->seq;
+        hold.written(store, context, logged_, write.options);
+        break;
+      }
+    }
+    if (auto reserved = hold.reserve(context, log_bytes); !reserved) {
+      if (state() != State::open) return not_open();
+      return std::unexpected(std::move(reserved.error()));
+    }
+  }
+  if (auto durable = hold.finish(store, context, seq); !durable) return std::unexpected(std::move(durable.error()));
+  return Written{seq};
+}
+
+template <class Decide, class Fill>
+Result<SpaceCore::Written> SpaceCore::publish(ThreadContext& context, base::Epoch epoch, const Write& write,
+                                              std::uint64_t key_hash, Decide& decide, Fill& fill) {
+  StoreCore& store = *store_;
+  FreshRecord fresh(store.memory(), context.cache);
+  table::Position position{};
+  Seq seq = 0;
+  do {
+    if (!table_->locate(context.cache, key_hash, write.key, position)) [[unlikely]]
+      return no_memory("the table");
+    if (decide(position) == Verdict::leave) return Written{};
+    if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
+      return no_memory("a record");
+    fill(*fresh);
+    ACTABLE_PARK("store.before_draw");
+    seq = store.epochs().draw(context.slot, epoch, position.seq());
+    (*fresh).number(seq);
+  } while (!table_->publish(position, key_hash, fresh.get()));
+  const table::Record& record = *fresh;
+  fresh.published();
+  ACTABLE_PARK("store.published");
+  if (logged_) wal::append(*context.stager, epoch, {seq, id_, write.tombstone, record.key(), record.value()});
+  count(key_hash, position, record);
+  if (position.old != nullptr) store.memory().retire(context.cache, position.old, position.old->bytes());
+  return Written{seq};
+}
+
+template <class Decide>
+Result<SpaceCore::Written> SpaceCore::write(const Write& what, Decide&& decide) {
+  return write(what, std::forward<Decide>(decide), [](table::Record&) {});
+}
+
+}  // namespace actable::store

@@ -1,0 +1,84 @@
+#include <actable/store.h>
+
+#include "base/assert.h"
+#include "store/access.h"
+#include "store/batch_ops.h"
+#include "store/checks.h"
+#include "store/store_core.h"
+
+namespace actable {
+namespace {
+
+[[nodiscard]] std::unexpected<Error> moved_from() {
+  return fail(ErrorCode::closed, "this store was moved from; use the one it was moved to");
+}
+
+}  // namespace
+
+Store::Store(std::shared_ptr<store::StoreCore> core) : core_(std::move(core)) {}
+Store::Store(Store&&) noexcept = default;
+
+Store& Store::operator=(Store&& other) noexcept {
+  if (this != &other) {
+    close_or_end();
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+Store::~Store() { close_or_end(); }
+
+void Store::close_or_end() noexcept {
+  const Result<void> closed = close();
+  // From inside a visitor: closing would wait for the visitor for ever.
+  ACTABLE_ASSERT(closed || closed.error().code != ErrorCode::invalid_argument);
+}
+
+Result<Store> Store::open(Options options) {
+  return store::guarded("opening the store",
+                        [&] { return store::Access::open(std::move(options), base::posix_file_system()); });
+}
+
+Result<Space> Store::space(std::string_view name, SpaceOptions options) {
+  if (core_ == nullptr) return moved_from();
+  auto found = store::guarded("the space", [&] { return core_->space(name, options); });
+  if (!found) return std::unexpected(std::move(found.error()));
+  return Space(std::move(*found));
+}
+
+Result<bool> Store::drop_space(std::string_view name) {
+  if (core_ == nullptr) return moved_from();
+  return store::guarded("dropping the space", [&] { return core_->drop_space(name); });
+}
+
+std::vector<std::string> Store::spaces() const {
+  return core_ == nullptr ? std::vector<std::string>{} : core_->spaces();
+}
+
+Result<Seq> Store::write(const Batch& batch, WriteOptions options) {
+  if (core_ == nullptr) return moved_from();
+  if (batch.ops_ == nullptr) return Seq{0};
+  return store::guarded("the batch", [&] { return core_->write(*batch.ops_, options); });
+}
+
+Seq Store::last_seq() const noexcept { return core_ == nullptr ? 0 : core_->last_seq(); }
+Seq Store::durable_seq() const noexcept { return core_ == nullptr ? 0 : core_->durable_seq(); }
+
+Result<void> Store::wait_durable(Seq seq) {
+  if (core_ == nullptr) return moved_from();
+  return core_->wait_durable(seq);
+}
+
+Result<Seq> Store::sync() {
+  if (core_ == nullptr) return moved_from();
+  return core_->sync();
+}
+
+StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_->stats(); }
+
+Result<void> Store::close() {
+  if (core_ == nullptr) return {};
+  return core_->close();
+}
+
+}  // namespace actable

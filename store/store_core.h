@@ -1,0 +1,150 @@
+#pragma once
+
+#include "base/epoch.h"
+#include "base/file.h"
+#include "base/record_memory.h"
+#include "routing/shard_map.h"
+#include "store/space_core.h"
+#include "store/thread_context.h"
+#include "wal/log.h"
+
+#include <actable/batch.h>
+#include <actable/options.h>
+#include <actable/result.h>
+#include <actable/stats.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace actable::store {
+
+/// The store itself; `actable::Store` owns one, and every handle to a space
+/// keeps it alive, though empty once closed.
+///
+/// Thread safety: *synchronized*.
+class StoreCore : public std::enable_shared_from_this<StoreCore> {
+ public:
+  /// `files` outlives the store.
+  [[nodiscard]] static Result<std::shared_ptr<StoreCore>> open(Options options, base::FileSystem& files);
+  ~StoreCore();
+  StoreCore(const StoreCore&) = delete;
+  StoreCore& operator=(const StoreCore&) = delete;
+
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> space(std::string_view name, SpaceOptions options);
+  [[nodiscard]] Result<bool> drop_space(std::string_view name);
+  [[nodiscard]] std::vector<std::string> spaces() const;
+
+  [[nodiscard]] Result<Seq> write(const BatchOps& batch, WriteOptions options);
+
+  [[nodiscard]] Seq last_seq() const noexcept;
+  [[nodiscard]] Seq durable_seq() const noexcept;
+  [[nodiscard]] Result<void> wait_durable(Seq seq);
+  [[nodiscard]] Result<Seq> sync();
+  [[nodiscard]] StoreStats stats();
+  [[nodiscard]] Result<void> close();
+
+  [[nodiscard]] base::Epochs& epochs() noexcept { return epochs_; }
+  [[nodiscard]] base::RecordMemory& memory() noexcept { return *memory_; }
+  /// Null in a pure-memory store. Both are for pinned callers that have seen
+  /// an open space: closing takes the log away once no such pin is left.
+  [[nodiscard]] wal::Log* log() noexcept { return log_.get(); }
+  [[nodiscard]] std::shared_ptr<wal::Log> share_log() const noexcept { return log_; }
+
+  /// Unpinned, between two writes of a thread whose cache says `budget_due`:
+  /// lets other threads run while retired memory is over its budget, for one of
+  /// them may be stopped where it holds that memory back.
+  void let_others_run(ThreadContext& context) noexcept;
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] std::uint64_t hash_seed() const noexcept { return hash_seed_; }
+  [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
+
+  /// The calling thread's context. Fails with overloaded (more than
+  /// `k_threads_max` threads) or no_memory.
+  [[nodiscard]] Result<ThreadContext*> context() {
+    const unsigned index = base::thread_index();
+    if (index == base::k_no_thread_index) [[unlikely]]
+      return no_context();
+    if (ThreadContext* const found = contexts_.find(index); found != nullptr) [[likely]]
+      return found;
+    return new_context(index);
+  }
+
+ private:
+  StoreCore(Options options, base::FileSystem& files);
+
+  enum class State : std::uint8_t { opening, open, closed };
+
+  // Opening (recovery.cc).
+  [[nodiscard]] Result<void> start();
+  [[nodiscard]] Result<void> start_log();
+  [[nodiscard]] Result<void> apply(const wal::LogRecord& record);
+  [[nodiscard]] Result<void> adopt_spaces();
+  [[nodiscard]] Result<SpaceCore*> recovered_space(std::uint32_t id);
+
+  // The catalog (catalog.cc): space 0, whose keys are the names of the others.
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> make_space(std::uint32_t id, std::string_view name,
+                                                              SpaceOptions options);
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> create_space(std::string_view name, SpaceOptions options);
+  void reclaim_dropped();
+  /// True when the calling thread is inside a function of the user's that the store called.
+  [[nodiscard]] bool inside_visitor() noexcept;
+  void clear_table(SpaceCore& space, ThreadContext& context) noexcept;
+  [[nodiscard]] std::shared_ptr<SpaceCore> find_space(std::string_view name) const;
+
+  [[nodiscard]] Result<ThreadContext*> new_context(unsigned index);
+  [[nodiscard]] static Result<ThreadContext*> no_context();
+  void watch_pins();
+  /// A share of the log for a caller that is not pinned; null when closed or pure memory.
+  [[nodiscard]] std::shared_ptr<wal::Log> find_log() const noexcept;
+  [[nodiscard]] std::unexpected<Error> closed_error() const;
+  void report(LogLevel level, const std::string& message) const;
+
+  const Options options_;
+  base::FileSystem& files_;
+  const routing::ShardMap shard_map_;
+  std::uint64_t hash_seed_ = 0;
+  mutable base::Epochs epochs_;
+  // Let go of at closing, so that a handle kept for long keeps no data.
+  std::unique_ptr<base::RecordMemory> memory_;
+  base::PerThread<ThreadContext> contexts_;
+
+  std::atomic<State> state_{State::opening};
+  // Held while a space is created or dropped, a wait for the log included;
+  // taken before `catalog_mutex_`.
+  std::mutex changes_mutex_;
+  // Held for looks at the members below.
+  mutable std::mutex catalog_mutex_;
+  std::shared_ptr<SpaceCore> catalog_;
+  std::map<std::string, std::shared_ptr<SpaceCore>, std::less<>> spaces_;
+  std::uint32_t next_space_id_ = 1;
+  struct Dropped {
+    std::shared_ptr<SpaceCore> space;
+    /// Whoever is pinned in this epoch or a later one has seen the drop.
+    base::Epoch seen_from;
+  };
+  std::vector<Dropped> dropped_;
+  // Only while recovering: tables by space number, in use or not.
+  std::unordered_map<std::uint32_t, std::shared_ptr<SpaceCore>> recovering_;
+
+  std::mutex pins_mutex_;
+  base::Epoch pin_watched_ = 0;
+  std::chrono::steady_clock::time_point pin_watched_since_{};
+  bool pin_counted_ = false;
+  std::uint64_t pins_long_ = 0;
+
+  std::unique_ptr<base::DirectoryLock> lock_;
+  // Shared with those who wait in it while the store closes.
+  std::shared_ptr<wal::Log> log_;
+  std::atomic<Seq> durable_at_close_{0};
+};
+
+}  // namespace actable::store

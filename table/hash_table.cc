@@ -1,0 +1,216 @@
+#include "table/hash_table.h"
+
+#include "base/assert.h"
+#include "base/park.h"
+
+#include <new>
+
+#include <sys/mman.h>
+
+namespace actable::table {
+namespace {
+
+[[nodiscard]] Segment* as_segment(std::uint64_t entry) noexcept { return reinterpret_cast<Segment*>(entry); }
+
+}  // namespace
+
+HashTable::HashTable(base::Epochs& epochs, base::RecordMemory& memory, std::uint64_t hash_seed) noexcept
+    : epochs_(epochs), memory_(memory), hash_seed_(hash_seed) {}
+
+HashTable::~HashTable() {
+  for (unsigned depth = k_levels_built_in; depth <= k_depth_max; ++depth) {
+    Entry* const level = levels_[depth].load(std::memory_order_acquire);
+    if (level != nullptr) munmap(static_cast<void*>(level), sizeof(Entry) << depth);
+  }
+}
+
+bool HashTable::prepare(Cache& cache) noexcept {
+  levels_built_in_.reset(new (std::nothrow) Entry[(1U << k_levels_built_in) - 1]());
+  if (levels_built_in_ == nullptr) return false;
+  for (unsigned depth = 0; depth < k_levels_built_in; ++depth) {
+    levels_[depth].store(levels_built_in_.get() + (1U << depth) - 1, std::memory_order_release);
+  }
+  Segment* const root = make_segment(cache, 0, 0, Segment::k_chain_buckets);
+  if (root == nullptr) return false;
+  // release: the segment's contents; pairs with the acquire in segment_for.
+  entry(0, 0)->store(reinterpret_cast<std::uint64_t>(root), std::memory_order_release);
+  return true;
+}
+
+bool HashTable::add_level(unsigned depth) noexcept {
+  if (levels_[depth].load(std::memory_order_acquire) == nullptr) {
+    // Mapped memory reads as zeros, which are null entries, and costs only the
+    // pages that are touched.
+    const std::size_t bytes = sizeof(Entry) << depth;
+    void* const at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return false;
+    Entry* expected = nullptr;
+    // release: nothing to hand over but the address; acquire: another's level.
+    if (!levels_[depth].compare_exchange_strong(expected, static_cast<Entry*>(at), std::memory_order_acq_rel)) {
+      munmap(at, bytes);
+    }
+  }
+  unsigned before = depth_.load(std::memory_order_relaxed);
+  // release: whoever sees the depth sees the level.
+  while (before < depth && !depth_.compare_exchange_weak(before, depth, std::memory_order_acq_rel)) {
+  }
+  return true;
+}
+
+HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) const noexcept {
+  // acquire: pairs with the release that set the level.
+  return levels_[depth].load(std::memory_order_acquire) + prefix;
+}
+
+Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
+  while (true) {
+    // acquire: pairs with the release in add_level.
+    unsigned depth = depth_.load(std::memory_order_acquire);
+    while (true) {
+      // acquire: pairs with the release that put the segment here.
+      const std::uint64_t found = entry(prefix_of(hash, depth), depth)->load(std::memory_order_acquire);
+      if (found > k_split) [[likely]]
+        return as_segment(found);
+      // Split since `depth_` was read, and so deeper now: look again.
+      if (found == k_split) break;
+      --depth;  // The root is never null.
+    }
+  }
+}
+
+const Record* HashTable::find(std::uint64_t hash, std::string_view key) const noexcept {
+  Segment& segment = *segment_for(hash);
+  const std::uint64_t tag = slot::tag_of(hash);
+  Bucket* bucket = &segment.home(hash);
+  do {
+    for (const auto& s : bucket->slots) {
+      // acquire: pairs with the release in `publish`: the record is whole.
+      const std::uint64_t word = s.load(std::memory_order_acquire);
+      if (slot::empty(word)) return nullptr;
+      if (slot::tag(word) != tag) continue;
+      const Record* const record = slot::record(word);
+      if (record->has_key(key)) return slot::tombstone(word) ? nullptr : record;
+    }
+    // acquire: pairs with the release in extend_chain.
+    bucket = segment.next(bucket->control.load(std::memory_order_acquire));
+  } while (bucket != nullptr);
+  return nullptr;
+}
+
+void HashTable::prefetch_bucket(std::uint64_t hash) const noexcept {
+  __builtin_prefetch(&segment_for(hash)->home(hash));
+}
+
+void HashTable::prefetch_record(std::uint64_t hash) const noexcept {
+  const std::uint64_t tag = slot::tag_of(hash);
+  for (const auto& s : segment_for(hash)->home(hash).slots) {
+    const std::uint64_t word = s.load(std::memory_order_relaxed);
+    if (slot::tag(word) == tag) {
+      const char* const at = reinterpret_cast<const char*>(slot::record(word));
+      __builtin_prefetch(at);
+      __builtin_prefetch(at + 64);
+      return;
+    }
+  }
+}
+
+bool HashTable::locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept {
+  const std::uint64_t tag = slot::tag_of(hash);
+  while (true) {
+    Segment& segment = *segment_for(hash);
+    Bucket* bucket = &segment.home(hash);
+    bool frozen = false;
+    while (!frozen) {
+      for (auto& s : bucket->slots) {
+        // acquire: pairs with the release in `publish`.
+        const std::uint64_t word = s.load(std::memory_order_acquire);
+        if (slot::frozen(word)) {
+          frozen = true;
+          break;
+        }
+        if (slot::empty(word)) {
+          position = {&s, word, nullptr};
+          return true;
+        }
+        if (slot::tag(word) == tag && slot::record(word)->has_key(key)) {
+          position = {&s, word, slot::record(word)};
+          return true;
+        }
+      }
+      if (frozen) break;
+      // acquire: pairs with the release in extend_chain.
+      if (bucket->control.load(std::memory_order_acquire) == 0 && !extend_chain(segment, *bucket)) break;
+      const std::uint64_t control = bucket->control.load(std::memory_order_acquire);
+      bucket = segment.next(control);
+      if (bucket == nullptr) break;  // Frozen before it had a next.
+    }
+    if (!replace(cache, segment)) return false;
+  }
+}
+
+bool HashTable::extend_chain(Segment& segment, Bucket& bucket) noexcept {
+  if (segment.chain_used.load(std::memory_order_relaxed) >= segment.chain_capacity) return false;
+  // relaxed: hands out indices; the control word publishes the bucket.
+  const std::uint32_t index = segment.chain_used.fetch_add(1, std::memory_order_relaxed);
+  if (index >= segment.chain_capacity) return false;
+  ACTABLE_PARK("table.chain");
+  std::uint64_t expected = 0;
+  // release: the bucket is zeroed since the segment was made. The loser's
+  // bucket stays unused: a thirtieth of the chain buckets, seldom.
+  bucket.control.compare_exchange_strong(expected, index + 1, std::memory_order_acq_rel, std::memory_order_acquire);
+  return true;
+}
+
+bool HashTable::publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept {
+  const std::uint64_t word = slot::word(slot::tag_of(hash), fresh, fresh->tombstone());
+  std::uint64_t expected = position.seen;
+  if (position.old == nullptr) {
+    ACTABLE_PARK("table.insert");
+  } else {
+    ACTABLE_PARK("table.update");
+  }
+  // release: the record is whole. acq_rel because the caller goes on to read
+  // and retire the old one.
+  return position.slot->compare_exchange_strong(expected, word, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+Segment* HashTable::make_segment(Cache& cache, std::uint64_t prefix, unsigned depth,
+                                 std::uint32_t chain_buckets) noexcept {
+  void* const at = memory_.allocate(cache, Segment::bytes_for(chain_buckets));
+  if (at == nullptr) return nullptr;
+  std::memset(at, 0, Segment::bytes_for(chain_buckets));
+  auto* const segment = new (at) Segment;
+  segment->prefix = prefix;
+  segment->depth = depth;
+  segment->chain_capacity = chain_buckets;
+  segment->chain_used.store(0, std::memory_order_relaxed);
+  segment->replacement.store(nullptr, std::memory_order_relaxed);
+  segment->sibling = nullptr;
+  segments_.fetch_add(1, std::memory_order_relaxed);
+  segment_bytes_.fetch_add(segment->bytes(), std::memory_order_relaxed);
+  return segment;
+}
+
+void HashTable::release_segment(Cache& cache, Segment* segment) noexcept {
+  segments_.fetch_sub(1, std::memory_order_relaxed);
+  segment_bytes_.fetch_sub(segment->bytes(), std::memory_order_relaxed);
+  memory_.release(cache, segment, segment->bytes());
+}
+
+void HashTable::retire_segment(Cache& cache, Segment* segment) noexcept {
+  segments_.fetch_sub(1, std::memory_order_relaxed);
+  segment_bytes_.fetch_sub(segment->bytes(), std::memory_order_relaxed);
+  memory_.retire(cache, segment, segment->bytes());
+}
+
+TableStats HashTable::stats() const noexcept {
+  TableStats stats;
+  stats.segments = segments_.load(std::memory_order_relaxed);
+  stats.bytes = segment_bytes_.load(std::memory_order_relaxed) + sizeof(HashTable) +
+                (sizeof(Entry) << (depth_.load(std::memory_order_relaxed) + 1));
+  stats.splits = splits_.load(std::memory_order_relaxed);
+  stats.rebuilds = rebuilds_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace actable::table

@@ -1,0 +1,190 @@
+#pragma once
+
+#include "base/record_memory.h"
+#include "table/segment.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+/// A lock-free hash table from binary keys to records.
+///
+/// *Directory.* A binary trie over the hash's top bits, kept as one array for
+/// each depth: entry p of level d stands for all hashes that begin with the d
+/// bits p. An entry is null (nobody got that deep), a segment, or *split* (look
+/// one level deeper). It goes null → segment → split and never back; a segment
+/// in it may be replaced by another. A lookup starts at the deepest level in
+/// use and climbs while it meets null. Nothing is ever copied or moved when the
+/// directory grows.
+///
+/// *Slots* of a bucket's chain fill in order and are never emptied: an insert
+/// may swap only the first empty slot, so two threads that insert one key meet
+/// there and the loser sees the winner. An update swaps a record for a newer
+/// one of the same key, an erasure swaps in a tombstone. So for one key there
+/// is one slot for as long as the segment lives.
+///
+/// *Replacing a segment*, when its chain buckets are used up. Any thread that
+/// meets a frozen word takes part; each step is idempotent:
+///   1. set the frozen flag of every control word and slot of it, after which
+///      nothing in it changes;
+///   2. copy what lives into one segment of the same depth (mostly tombstones)
+///      or two of the next, privately;
+///   3. offer the copy by setting `replacement`, from null, once; whoever loses
+///      drops his copy;
+///   4. put the copy into the directory: the new entries first, then the old
+///      one becomes split (or the copy itself);
+///   5. whoever changed the old entry retires the old segment.
+/// Nobody writes to a copy before it is in the directory for the key concerned
+/// (writers find it there, not through `replacement`).
+///
+/// *Why a reader may believe a frozen slot.* Let it have found the old segment
+/// through the directory, at a moment when the new one was not there for its
+/// key. What is frozen is what the key held at the moment of step 4, and that
+/// came after the reader began. So there was a moment during the read when the
+/// answer was right.
+///
+/// *Park points*: table.insert, table.update, table.chain, table.freeze,
+/// table.copy, table.offer, table.swing, table.retire.
+namespace actable::table {
+
+/// Where a key's next version goes: found by `locate`, good for one `publish`.
+struct Position {
+  std::atomic<std::uint64_t>* slot;
+  std::uint64_t seen;
+  /// What the key holds; null when it has no slot yet. May be a tombstone.
+  Record* old;
+
+  [[nodiscard]] bool live() const noexcept { return old != nullptr && !slot::tombstone(seen); }
+  [[nodiscard]] Seq seq() const noexcept { return old == nullptr ? 0 : old->seq(); }
+};
+
+/// How far a scan has come: the hashes in [first, end) are being walked, bucket
+/// by bucket; those below `first` are done, and in `bucket` those below `at`
+/// too. `end` 0 stands for 2^64.
+struct ScanPosition {
+  std::uint64_t first = 0;
+  std::uint64_t at = 0;
+  std::uint64_t end = 0;
+  std::uint32_t bucket = 0;
+  bool begun = false;
+  bool done = false;
+};
+
+struct TableStats {
+  std::size_t segments = 0;
+  std::size_t bytes = 0;
+  std::uint64_t splits = 0;
+  std::uint64_t rebuilds = 0;
+};
+
+/// Thread safety: *synchronized*. Callers are pinned (base/epoch.h) for as long
+/// as they use what they got, for writing where a function takes a cache.
+class HashTable {
+ public:
+  using Cache = base::RecordMemory::Cache;
+
+  HashTable(base::Epochs& epochs, base::RecordMemory& memory, std::uint64_t hash_seed) noexcept;
+  ~HashTable();
+  HashTable(const HashTable&) = delete;
+  HashTable& operator=(const HashTable&) = delete;
+
+  /// Makes the first segment. False when memory is exhausted. Before anything else.
+  [[nodiscard]] bool prepare(Cache& cache) noexcept;
+
+  /// The key's record, or null when it is absent or erased.
+  [[nodiscard]] const Record* find(std::uint64_t hash, std::string_view key) const noexcept;
+
+  /// Starts fetching the bucket, and then the record, of a hash.
+  void prefetch_bucket(std::uint64_t hash) const noexcept;
+  void prefetch_record(std::uint64_t hash) const noexcept;
+
+  /// Finds the slot for the next version of the key, making room if it must.
+  /// False when memory is exhausted.
+  [[nodiscard]] bool locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept;
+
+  /// Swaps in the key's next version. False when another thread was first, or
+  /// the segment is being replaced: locate again. On success the record in
+  /// `position.old` is unlinked; retiring it is the caller's.
+  [[nodiscard]] bool publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept;
+
+  /// Calls `emit` for each live record of the next bucket of one segment, and
+  /// moves on. The records are valid while the caller stays pinned.
+  void scan(ScanPosition& position, const std::function<void(const Record&)>& emit) const;
+
+  /// Gives back the records and the segment at `position`, and moves on. The
+  /// table is used by nobody any more, and not used again.
+  void clear_next(Cache& cache, ScanPosition& position) noexcept;
+
+  [[nodiscard]] TableStats stats() const noexcept;
+
+ private:
+  static constexpr unsigned k_depth_max = 26;
+  static constexpr unsigned k_levels_built_in = 9;
+  // An entry that is neither null nor a segment.
+  static constexpr std::uint64_t k_split = 1;
+  // Replaced by one segment if fewer live in it, else by two: below it, a third
+  // of the copy is still free.
+  static constexpr unsigned k_rebuild_records_max = 512;
+
+  using Entry = std::atomic<std::uint64_t>;
+
+  struct Copy;
+
+  [[nodiscard]] static std::uint64_t prefix_of(std::uint64_t hash, unsigned depth) noexcept {
+    return hash >> 1 >> (63 - depth);
+  }
+  [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept;
+  [[nodiscard]] Entry* entry(std::uint64_t prefix, unsigned depth) const noexcept;
+  [[nodiscard]] bool add_level(unsigned depth) noexcept;
+  [[nodiscard]] bool extend_chain(Segment& segment, Bucket& bucket) noexcept;
+
+  [[nodiscard]] bool replace(Cache& cache, Segment& segment) noexcept;
+  static void freeze(Segment& segment) noexcept;
+  [[nodiscard]] bool copy(Cache& cache, Segment& segment, Copy& into) noexcept;
+  void offer(Cache& cache, Segment& segment, Copy& copy) noexcept;
+  [[nodiscard]] bool swing(Cache& cache, Segment& segment) noexcept;
+  void swing_split(Cache& cache, Segment& segment, Segment& first) noexcept;
+
+  [[nodiscard]] Segment* make_segment(Cache& cache, std::uint64_t prefix, unsigned depth,
+                                      std::uint32_t chain_buckets) noexcept;
+  void release_segment(Cache& cache, Segment* segment) noexcept;
+  void retire_segment(Cache& cache, Segment* segment) noexcept;
+  [[nodiscard]] bool goes_right(std::uint64_t word, unsigned depth) const noexcept;
+  static void append(Segment& segment, unsigned bucket, std::uint64_t word) noexcept;
+
+  template <class F>
+  static void for_each_word(Segment& segment, unsigned bucket, F&& f) noexcept;
+
+  // Read by every operation, changed seldom.
+  std::atomic<unsigned> depth_{0};
+  std::array<std::atomic<Entry*>, k_depth_max + 1> levels_{};
+
+  base::Epochs& epochs_;
+  base::RecordMemory& memory_;
+  const std::uint64_t hash_seed_;
+  std::unique_ptr<Entry[]> levels_built_in_;
+
+  alignas(64) std::atomic<std::size_t> segments_{0};
+  std::atomic<std::size_t> segment_bytes_{0};
+  std::atomic<std::uint64_t> splits_{0};
+  std::atomic<std::uint64_t> rebuilds_{0};
+};
+
+/// Calls `f(word)` for each slot in use of a bucket's chain.
+template <class F>
+void HashTable::for_each_word(Segment& segment, unsigned bucket, F&& f) noexcept {
+  for (Bucket* b = &segment.buckets()[bucket]; b != nullptr;
+       b = segment.next(b->control.load(std::memory_order_acquire))) {
+    for (const auto& s : b->slots) {
+      // acquire: pairs with the release in `publish`.
+      const std::uint64_t word = s.load(std::memory_order_acquire);
+      if (slot::empty(word)) return;
+      f(word);
+    }
+  }
+}
+
+}  // namespace actable::table

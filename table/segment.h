@@ -1,0 +1,85 @@
+#pragma once
+
+#include "table/record.h"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+/// Buckets and segments of the hash table; table/hash_table.h says how they
+/// are used.
+namespace actable::table {
+
+/// A slot's word: 16 bits of tag, 45 bits of record address, three flags. An
+/// empty slot is 0, or only the frozen flag.
+namespace slot {
+
+inline constexpr std::uint64_t k_frozen = 1;
+inline constexpr std::uint64_t k_tombstone = 2;
+inline constexpr std::uint64_t k_address = 0x0000'ffff'ffff'fff8;
+
+[[nodiscard]] inline Record* record(std::uint64_t word) noexcept { return reinterpret_cast<Record*>(word & k_address); }
+[[nodiscard]] constexpr bool empty(std::uint64_t word) noexcept { return (word & k_address) == 0; }
+[[nodiscard]] constexpr bool frozen(std::uint64_t word) noexcept { return (word & k_frozen) != 0; }
+[[nodiscard]] constexpr bool tombstone(std::uint64_t word) noexcept { return (word & k_tombstone) != 0; }
+[[nodiscard]] constexpr std::uint64_t tag(std::uint64_t word) noexcept { return word >> 48; }
+
+/// The tag is the hash's bits 55 to 40. The directory consumes the hash from
+/// bit 63 downwards: from depth 8 to depth 23 the bit that decides a split is
+/// in the tag, and no record needs to be touched.
+[[nodiscard]] constexpr std::uint64_t tag_of(std::uint64_t hash) noexcept { return hash >> 40 & 0xffff; }
+[[nodiscard]] constexpr bool tag_holds_bit(unsigned bit) noexcept { return bit >= 40 && bit < 56; }
+
+[[nodiscard]] inline std::uint64_t word(std::uint64_t hash_tag, const Record* record, bool is_tombstone) noexcept {
+  return hash_tag << 48 | reinterpret_cast<std::uintptr_t>(record) | (is_tombstone ? k_tombstone : 0);
+}
+
+}  // namespace slot
+
+/// Seven slots and a control word: the index of the next bucket of the chain
+/// plus one (0: none), and the frozen flag.
+struct alignas(64) Bucket {
+  static constexpr unsigned k_slots = 7;
+  static constexpr std::uint64_t k_control_frozen = std::uint64_t{1} << 63;
+  static constexpr std::uint64_t k_control_next = 0xffff'ffff;
+
+  std::array<std::atomic<std::uint64_t>, k_slots> slots;
+  std::atomic<std::uint64_t> control;
+};
+static_assert(sizeof(Bucket) == 64);
+
+/// All keys whose hash begins with `prefix` (its top `depth` bits).
+struct alignas(64) Segment {
+  static constexpr unsigned k_home_buckets = 128;
+  // Keys fall on buckets as a Poisson process. At 6 keys a bucket a quarter of
+  // the buckets holds more than 7, so about 31 chain buckets are used up when
+  // 770 keys are in: 13 bytes of table a key in a full segment.
+  static constexpr std::uint32_t k_chain_buckets = 31;
+
+  std::uint64_t prefix;
+  std::uint32_t depth;
+  std::uint32_t chain_capacity;
+  std::atomic<std::uint32_t> chain_used;
+  /// Set once, when a copy of the frozen segment is complete: the segment that
+  /// takes its place, or the first of two; `sibling` of that is the second.
+  std::atomic<Segment*> replacement;
+  Segment* sibling;
+
+  [[nodiscard]] Bucket* buckets() noexcept { return reinterpret_cast<Bucket*>(this + 1); }
+  [[nodiscard]] Bucket& home(std::uint64_t hash) noexcept { return buckets()[hash % k_home_buckets]; }
+  /// The bucket that a control word leads to, or null.
+  [[nodiscard]] Bucket* next(std::uint64_t control) noexcept {
+    const std::uint64_t index = control & Bucket::k_control_next;
+    return index == 0 ? nullptr : buckets() + k_home_buckets + (index - 1);
+  }
+
+  [[nodiscard]] static constexpr std::size_t bytes_for(std::uint32_t chain_buckets) noexcept {
+    return sizeof(Segment) + (k_home_buckets + std::size_t{chain_buckets}) * sizeof(Bucket);
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_for(chain_capacity); }
+};
+static_assert(sizeof(Segment) == 64);
+static_assert(Segment::bytes_for(Segment::k_chain_buckets) == 10240);
+
+}  // namespace actable::table

@@ -1,0 +1,137 @@
+#include "tests/store/vocabulary.h"
+
+#include "tests/support/seed.h"
+#include "tests/support/temporary_directory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <barrier>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+namespace actable::test {
+
+void fail_test(const std::string& why) { throw std::runtime_error(why); }
+
+std::string describe(const Error& error) { return std::string(to_string(error.code)) + ": " + error.message; }
+
+Options small_store(const std::filesystem::path& directory, LogIo io) {
+  Options options;
+  options.directory = directory;
+  options.log_io = io;
+  options.segment_bytes = std::uint64_t{4} << 20;
+  return options;
+}
+
+std::vector<LogIo> every_log_io() {
+  static const std::vector<LogIo> found = [] {
+    std::vector<LogIo> all{LogIo::pwrite};
+    const TemporaryDirectory directory;
+    if (Store::open(small_store(directory / "store", LogIo::io_uring))) all.push_back(LogIo::io_uring);
+    return all;
+  }();
+  return found;
+}
+
+Content content(const Space& space) {
+  Content found;
+  Cursor cursor = space.scan();
+  while (must(cursor.next())) {
+    const Entry& entry = cursor.entry();
+    const bool is_new = found.emplace(entry.key, Held{std::string(entry.value), entry.seq}).second;
+    expect(is_new, "a scan returned a key twice");
+  }
+  return found;
+}
+
+std::string difference(const Content& found, const Content& due) {
+  std::size_t differing = 0;
+  std::string first;
+  const auto differs = [&](const std::string& key, const std::string& how) {
+    if (differing++ == 0) first = "`" + key.substr(0, 40) + "` " + how;
+  };
+  for (const auto& [key, record] : due) {
+    const auto at = found.find(key);
+    if (at == found.end()) {
+      differs(key, "is missing");
+    } else if (at->second.seq != record.seq) {
+      differs(key, "has number " + std::to_string(at->second.seq) + " and not " + std::to_string(record.seq));
+    } else if (at->second.value != record.value) {
+      differs(key, "has another value");
+    }
+  }
+  for (const auto& [key, record] : found) {
+    if (!due.contains(key)) differs(key, "is there with number " + std::to_string(record.seq) + " and should not be");
+  }
+  return differing == 0 ? first : first + ", and " + std::to_string(differing - 1) + " other differences";
+}
+
+std::optional<Held> held(const Space& space, std::string_view key) {
+  std::optional<Held> found;
+  must(space.visit(key, [&](const Entry& entry) { found = Held{std::string(entry.value), entry.seq}; }));
+  return found;
+}
+
+std::string sealed(std::uint64_t number, std::size_t bytes) {
+  expect(bytes >= sizeof number, "a sealed value needs 8 bytes");
+  std::string value(bytes, '\0');
+  std::memcpy(value.data(), &number, sizeof number);
+  Random filler(number ^ bytes);
+  for (std::size_t at = sizeof number; at < bytes; at += sizeof number) {
+    const std::uint64_t word = filler();
+    std::memcpy(value.data() + at, &word, std::min(sizeof word, bytes - at));
+  }
+  return value;
+}
+
+std::optional<std::uint64_t> unseal(std::string_view value) {
+  std::uint64_t number = 0;
+  if (value.size() < sizeof number) return std::nullopt;
+  std::memcpy(&number, value.data(), sizeof number);
+  return value == sealed(number, value.size()) ? std::optional(number) : std::nullopt;
+}
+
+void together(unsigned threads, const std::function<void(unsigned)>& work) {
+  std::barrier start(static_cast<std::ptrdiff_t>(threads));
+  std::mutex mutex;
+  std::exception_ptr first;
+  {
+    std::vector<std::jthread> crew;
+    for (unsigned i = 0; i < threads; ++i) {
+      crew.emplace_back([&, i] {
+        try {
+          start.arrive_and_wait();
+          work(i);
+        } catch (...) {
+          const std::scoped_lock hold(mutex);
+          if (!first) first = std::current_exception();
+        }
+      });
+    }
+  }
+  if (first) std::rethrow_exception(first);
+}
+
+bool eventually(std::chrono::microseconds limit, const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return condition();
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace actable::test

@@ -1,0 +1,234 @@
+// How the table grows, what that costs, and what it gives back.
+
+#include "tests/support/catch.h"
+#include "tests/table/table_fixture.h"
+
+#include <latch>
+#include <optional>
+#include <thread>
+
+using namespace actable;
+using namespace actable::test;
+
+namespace {
+
+/// Another thread, pinned for writing as long as this lives: nothing retired
+/// meanwhile is reused, no tombstone dropped. It has a lease, and before it
+/// unpins it writes what it is told.
+class PinnedWriter {
+ public:
+  explicit PinnedWriter(Table& table)
+      : thread_([this, &table] {
+          (void)table.put("a lease is drawn", "");
+          const base::WritePin pin(table.epochs, table.slot());
+          pinned_.count_down();
+          go_.wait();
+          if (last_word_) last_word_(pin.epoch());
+        }) {
+    pinned_.wait();
+  }
+  ~PinnedWriter() { let_go(); }
+  PinnedWriter(const PinnedWriter&) = delete;
+  PinnedWriter& operator=(const PinnedWriter&) = delete;
+
+  void let_go(std::function<void(base::Epoch)> last_word = {}) {
+    if (!thread_.joinable()) return;
+    last_word_ = std::move(last_word);
+    go_.count_down();
+    thread_.join();
+  }
+
+ private:
+  std::latch pinned_{1};
+  std::latch go_{1};
+  std::function<void(base::Epoch)> last_word_;
+  std::jthread thread_;
+};
+
+std::string key(std::uint64_t i) { return "key" + std::to_string(i); }
+
+double bytes_per_key(const Table& table, std::uint64_t keys) {
+  return static_cast<double>(table.stats().bytes) / static_cast<double>(keys);
+}
+
+/// Ever new keys in and, `alive` later, out again.
+void pass_through(Table& table, std::uint64_t first, std::uint64_t count, std::uint64_t alive) {
+  for (std::uint64_t i = first; i < first + count; ++i) {
+    table.put(key(i), "value");
+    if (i >= first + alive) table.erase(key(i - alive));
+  }
+  for (std::uint64_t i = first + count - alive; i < first + count; ++i) table.erase(key(i));
+}
+
+}  // namespace
+
+TEST_CASE("a new table is one segment") {
+  const Table table;
+  CHECK(table.stats().segments == 1);
+  CHECK(table.stats().bytes < 16 * 1024);
+  CHECK(table.stats().splits == 0);
+}
+
+TEST_CASE("segments split one at a time, and every split adds one") {
+  Table table;
+  std::size_t before = 1;
+  for (std::uint64_t i = 0; i < scaled(200'000) + 20'000; ++i) {
+    table.put(key(i), "value");
+    const auto stats = table.stats();
+    if (stats.segments > before + 1) FAIL("one insert added " << stats.segments - before << " segments");
+    before = stats.segments;
+    if (stats.rebuilds == 0 && stats.segments != stats.splits + 1) FAIL("a split did not add one segment");
+  }
+  CHECK(table.stats().splits > 20);
+}
+
+TEST_CASE("the table takes 10 to 32 bytes a key, however many there are") {
+  Table table;
+  std::uint64_t keys = 0;
+  // Segments fill at about the same time, so the cost swings between these.
+  for (std::uint64_t until = 5'000; until <= scaled(500'000) + 50'000; until += until / 4) {
+    while (keys < until) table.put(key(keys++), "v");
+    INFO(keys << " keys in " << table.stats().segments << " segments");
+    CHECK(bytes_per_key(table, keys) > 10);
+    CHECK(bytes_per_key(table, keys) < 32);
+  }
+}
+
+TEST_CASE("replacing values needs no more table and no more memory") {
+  Table table;
+  for (std::uint64_t i = 0; i < 5'000; ++i) table.put(key(i), "value");
+  const auto before = table.stats();
+  const std::size_t carved = table.memory.carved_bytes();
+  Random random(seed());
+  for (std::uint64_t i = 0; i < scaled(300'000) + 100'000; ++i) table.put(key(random.below(5'000)), "other");
+  CHECK(table.stats().bytes == before.bytes);
+  CHECK(table.stats().splits == before.splits);
+  CHECK(table.stats().rebuilds == before.rebuilds);
+  INFO(carved << " bytes before, " << table.memory.carved_bytes() << " after");
+  CHECK(table.memory.carved_bytes() <= carved + (std::size_t{8} << 20));
+}
+
+TEST_CASE("keys that come and go leave a table of the size of those alive") {
+  Table table;
+  constexpr std::uint64_t k_alive = 1'000;
+  pass_through(table, 0, 50'000, k_alive);
+  const auto early = table.stats();
+  const std::size_t carved = table.memory.carved_bytes();
+  pass_through(table, 50'000, 50'000 + scaled(500'000), k_alive);
+  const auto late = table.stats();
+  INFO(early.segments << " segments after 50,000 keys, " << late.segments << " at the end, " << late.rebuilds
+                      << " rebuilds");
+  CHECK(late.rebuilds > early.rebuilds);
+  // Tombstones are dropped only when an epoch has passed, which comes with each
+  // MiB retired, but once a millisecond at most: some 30,000 may be waiting.
+  CHECK(late.segments <= 2 * early.segments + 8);
+  CHECK(late.segments <= 150);
+  CHECK(table.memory.carved_bytes() <= carved + (std::size_t{8} << 20));
+}
+
+TEST_CASE("tombstones are dropped by the next rebuild once an epoch has passed") {
+  Table table;
+  std::uint64_t next = 0;
+  for (int wave = 0; wave < 200; ++wave) {
+    pass_through(table, next, 200, 50);
+    next += 200;
+    table.epochs.advance();
+  }
+  INFO(next << " keys came and went through " << table.stats().segments << " segments");
+  CHECK(table.stats().segments <= 4);
+  CHECK(table.content().empty());
+}
+
+TEST_CASE("a tombstone stays while a writer could number below it, and goes afterwards") {
+  Table table;
+  PinnedWriter writer(table);
+  // In the pinned epoch itself, or in a later one.
+  if (GENERATE(false, true)) table.epochs.advance();
+  table.put("erased", "value");
+  const Seq erasure = table.erase("erased");
+  REQUIRE(erasure != 0);
+  for (std::uint64_t i = 0; i < 3'000; ++i) {
+    table.put(key(i), "value");
+    if (i % 100 == 0) table.epochs.advance();
+  }
+  CHECK(table.stats().splits > 0);
+  CHECK(table.last_number("erased") == erasure);
+
+  // The pinned thread still has its old lease, below the erasure's number.
+  Seq theirs = 0;
+  writer.let_go([&](base::Epoch epoch) {
+    table::Position at{};
+    if (!table.under_test().locate(table.cache(), table.hash("erased"), "erased", at)) return;
+    theirs = table.epochs.draw(table.slot(), epoch, at.seq());
+  });
+  CHECK(theirs > erasure);
+
+  for (std::uint64_t i = 3'000; i < 12'000; ++i) {
+    table.put(key(i), "value");
+    if (i % 100 == 0) table.epochs.advance();
+  }
+  CHECK(table.last_number("erased") == 0);
+  CHECK(table.put("erased", "again") > erasure);
+}
+
+TEST_CASE("what is dropped and replaced is used again") {
+  Table table;
+  std::uint64_t next = 0;
+  std::size_t carved = 0;
+  for (int wave = 0; wave < 60; ++wave) {
+    pass_through(table, next, 5'000, 4'000);
+    next += 5'000;
+    table.epochs.advance();
+    if (wave == 20) carved = table.memory.carved_bytes();
+  }
+  INFO(carved << " bytes carved after 20 waves, " << table.memory.carved_bytes() << " after 60");
+  CHECK(table.memory.carved_bytes() <= carved + carved / 4);
+}
+
+TEST_CASE("a cleared table has given its memory back") {
+  Table table;
+  std::size_t carved = 0;
+  for (int round = 0; round < 8; ++round) {
+    table::HashTable other(table.epochs, table.memory, 1);
+    {
+      const base::WritePin pin(table.epochs, table.slot());
+      REQUIRE(other.prepare(table.cache()));
+    }
+    for (std::uint64_t i = 0; i < 10'000; ++i) {
+      const base::WritePin pin(table.epochs, table.slot());
+      const std::string name = key(i);
+      const std::uint64_t hash = base::hash_key(name, 1);
+      table::Record* const record = table::Record::make(table.memory, table.cache(), name, "value", false);
+      REQUIRE(record != nullptr);
+      table::Position at{};
+      REQUIRE(other.locate(table.cache(), hash, name, at));
+      record->number(table.epochs.draw(table.slot(), pin.epoch(), at.seq()));
+      REQUIRE(other.publish(at, hash, record));
+    }
+    for (table::ScanPosition position; !position.done;) {
+      const base::WritePin pin(table.epochs, table.slot());
+      other.clear_next(table.cache(), position);
+    }
+    CHECK(other.stats().segments == 0);
+    table.epochs.advance();
+    if (round == 2) carved = table.memory.carved_bytes();
+  }
+  INFO(carved << " bytes carved after 3 tables, " << table.memory.carved_bytes() << " after 8");
+  CHECK(table.memory.carved_bytes() <= carved + carved / 4);
+}
+
+TEST_CASE("threads that make the table grow together lose nothing and waste no segment") {
+  Table table;
+  constexpr unsigned k_threads = 6;
+  const std::uint64_t each = scaled(60'000) + 5'000;
+  together(k_threads, [&](unsigned thread) {
+    for (std::uint64_t i = 0; i < each; ++i) table.put(key(i * k_threads + thread), std::to_string(i));
+  });
+  const Content found = table.content();
+  CHECK(found.size() == each * k_threads);
+  for (std::uint64_t i = 0; i < each * k_threads; ++i) {
+    if (found.at(key(i)).value != std::to_string(i / k_threads)) FAIL("a key has another's value");
+  }
+  INFO(table.stats().segments << " segments for " << found.size() << " keys");
+  CHECK(bytes_per_key(table, found.size()) < 32);
+}

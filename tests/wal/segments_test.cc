@@ -1,0 +1,212 @@
+#include "wal/segments.h"
+
+#include "base/hash.h"
+#include "tests/support/catch.h"
+#include "tests/wal/log_fixture.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+// A log over many files: going on in the next, using one again, files amiss.
+namespace actable::wal {
+namespace {
+
+using test::below;
+using test::ContainsSubstring;
+using test::difference;
+using test::Life;
+using test::log_options;
+using test::look;
+using test::must;
+using test::outcome;
+using test::Random;
+using test::Record;
+using test::Records;
+using test::SimulatedDisk;
+using test::until;
+
+const Options k_options = log_options(LogIo::pwrite);
+
+/// A log of some segments, killed; every record was synced but the last.
+struct LongLog {
+  std::unique_ptr<SimulatedDisk> disk;
+  Records records;
+
+  LongLog() {
+    SimulatedDisk writing;
+    Life life(writing, k_options);
+    for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+    life.write("last", "");
+    life.round();
+    records = life.written();
+    disk = writing.killed();
+  }
+};
+
+TEST_CASE("a log goes on in as many files as it needs, and one frame can be larger than a file") {
+  const LogIo io = GENERATE(test::from_range(test::every_log_io()));
+  Options options = log_options(io);
+  options.segment_bytes = std::uint64_t{1} << 20;
+  options.staging_bytes = std::size_t{8} << 20;
+  SimulatedDisk disk;
+  Records records;
+  {
+    Life life(disk, options);
+    for (int i = 0; i < 3; ++i) {
+      life.write("large", std::string(k_value_bytes_max, static_cast<char>('a' + i)));
+      for (int k = 0; k < 30; ++k) life.write("k" + std::to_string(k), std::string(30'000, 'v'));
+      life.write_durably("small", "");
+    }
+    CHECK(life.stats().segments >= 6);
+    const auto left = disk.killed();
+    CHECK(difference(must(look(*left, options)).records, life.written()) == "");
+    records = life.written();
+    must(life.close());
+  }
+  Life life(disk, options);
+  CHECK(difference(life.recovered(), records) == "");
+}
+
+TEST_CASE("segments let go are used again, and what they held is never read as new") {
+  const LogIo io = GENERATE(test::from_range(test::every_log_io()));
+  const Options options = log_options(io);
+  Random random(test::seed());
+  auto disk = std::make_unique<SimulatedDisk>();
+  std::map<std::string, std::string> latest;
+  std::uint64_t generation = 1;
+  for (int crash = 0; crash < 3; ++crash) {
+    std::unique_ptr<SimulatedDisk> left;
+    {
+      Life life(*disk, options);
+      for (std::uint64_t turn = 0; turn < 6; ++turn) {
+        // As a checkpoint does: all keys are there, durably, from this frame on.
+        const std::uint64_t frame = life.log().next_frame();
+        for (int k = 0; k < 6; ++k) {
+          const std::string value = std::to_string(random()) + std::string(random.below(30'000), 'v');
+          latest["k" + std::to_string(k)] = value;
+          life.write("k" + std::to_string(k), value);
+        }
+        must(life.wait_durable(life.written().back().seq));
+        life.log().release_before(frame);
+        // Taken by a round that follows the release.
+        life.write_durably("released", latest["released"] = std::to_string(turn));
+      }
+      CHECK(life.stats().segments <= 8);
+      CHECK(life.stats().segments_spare > 0);
+      left = disk->power_cut(random);
+    }
+    const auto identity = must(read_identity(*left, options.directory));
+    REQUIRE(identity);
+    CHECK(identity->first_generation > generation);
+    generation = identity->first_generation;
+    // The files are those of the first turns, whatever the number of turns.
+    CHECK(left->names().size() < 16);
+
+    std::map<std::string, std::string> found;
+    for (const Record& record : must(look(*left, options)).records) found[record.key] = record.value;
+    CHECK(found == latest);
+    disk = std::move(left);
+  }
+}
+
+TEST_CASE("a crash at any step of letting segments go keeps what lies behind them") {
+  Random random(test::seed());
+  bool let_go = false;
+  for (std::uint64_t step = 0; !let_go; ++step) {
+    REQUIRE(step < 50);
+    SimulatedDisk disk;
+    std::unique_ptr<SimulatedDisk> left;
+    Records due;
+    {
+      Life life(disk, k_options);
+      for (int i = 0; i < 8; ++i) life.write_durably("old", std::string(30'000, 'o'));
+      const std::uint64_t frame = life.log().next_frame();
+      for (int i = 0; i < 4; ++i) life.write("new", std::string(30'000, 'n'));
+      due = life.written();
+      must(life.wait_durable(due.back().seq));
+      std::erase_if(due, [](const Record& record) { return record.key == "old"; });
+      disk.stop_after(step);
+      life.log().release_before(frame);
+      // With no power the log fails, at this or at its next write.
+      until("it is done or failed", [&] { return life.stats().segments_spare > 0 || life.log().failed(); });
+      const auto more = life.try_write("more", std::string(60'000, 'm'));
+      let_go = more && life.wait_durable(*more);
+      left = disk.power_cut(random);
+    }
+    const auto found = look(*left, k_options);
+    INFO("step " << step);
+    REQUIRE(outcome(found) == "ok");
+    Records fresh = found->records;
+    std::erase_if(fresh, [](const Record& record) { return record.key != "new"; });
+    REQUIRE(difference(fresh, due) == "");
+  }
+}
+
+TEST_CASE("a file's name says nothing of its place: names can be swapped") {
+  const LongLog log;
+  std::swap(log.disk->bytes(segment_file_name(1)), log.disk->bytes(segment_file_name(3)));
+  CHECK(difference(must(look(*log.disk, k_options)).records, log.records) == "");
+  Life life(*log.disk, k_options);
+  CHECK(difference(life.recovered(), log.records) == "");
+}
+
+TEST_CASE("a missing segment is told, but for the last, which might never have been begun") {
+  const LongLog log;
+  const auto frames = test::frames_on(*log.disk, k_options);
+  const auto names = log.disk->names();
+  const auto segments = names.size() - 1;  // All but STORE.
+  REQUIRE(segments >= 4);
+  for (std::uint64_t missing = 1; missing < segments; ++missing) {
+    const auto left = log.disk->killed();
+    left->drop(segment_file_name(missing));
+    const auto found = Life::begin(*left, k_options);
+    CHECK(outcome(found) == "corrupt");
+    CHECK_THAT(found.error().message, ContainsSubstring("missing"));
+  }
+  const auto left = log.disk->killed();
+  left->drop(frames.back().file);
+  const auto found = look(*left, k_options);
+  if (found) CHECK(difference(found->records, below(found->end.cut, log.records)) == "");
+}
+
+TEST_CASE("a segment that is there twice is told, with both names") {
+  const LongLog log;
+  log.disk->put(segment_file_name(9), log.disk->bytes(segment_file_name(2)));
+  const auto found = Life::begin(*log.disk, k_options);
+  CHECK(outcome(found) == "corrupt");
+  CHECK_THAT(found.error().message, ContainsSubstring("log-00000002") && ContainsSubstring("log-00000009"));
+}
+
+TEST_CASE("a segment of another store is told, and so is one of a newer format") {
+  const LongLog log;
+  const LongLog other;
+  const auto mixed = log.disk->killed();
+  mixed->put(segment_file_name(9), other.disk->bytes(segment_file_name(2)));
+  const auto foreign = Life::begin(*mixed, k_options);
+  CHECK(outcome(foreign) == "corrupt");
+  CHECK_THAT(foreign.error().message, ContainsSubstring("/simulated/log-00000009: offset 0: this file is of another"));
+
+  const auto newer = log.disk->killed();
+  std::vector<std::byte>& bytes = newer->bytes(segment_file_name(2));
+  base::store_le(bytes.data() + 8, k_format_version + 1);
+  const auto store_id = base::load_le<std::uint64_t>(bytes.data() + 16);
+  base::store_le(bytes.data() + 56, base::checksum(std::span<const std::byte>(bytes).first(56), store_id));
+  const auto unsupported = Life::begin(*newer, k_options);
+  CHECK(outcome(unsupported) == "unsupported");
+  CHECK_THAT(unsupported.error().message, ContainsSubstring("/simulated/log-00000002: written in format 2"));
+}
+
+TEST_CASE("files of other names are left alone") {
+  const LongLog log;
+  const std::vector<std::byte> bytes(100, std::byte{7});
+  for (const char* name : {"log-1", "log-00000001.bak", "log-", "log-x", "notes", "STORE.old"}) {
+    log.disk->put(name, bytes);
+  }
+  Life life(*log.disk, k_options);
+  CHECK(difference(life.recovered(), log.records) == "");
+  CHECK(log.disk->bytes("log-00000001.bak") == bytes);
+}
+
+}  // namespace
+}  // namespace actable::wal

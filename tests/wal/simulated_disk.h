@@ -1,0 +1,88 @@
+#pragma once
+
+#include "base/file.h"
+#include "tests/support/seed.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace actable::test {
+
+/// A disk in memory, of one directory, that can lose its power.
+///
+/// What was written to a file and not synced may or may not survive, each block
+/// for itself and in any order; what was done to names and not synced survives
+/// up to some point. Its files have no descriptor, so that both kinds of queue
+/// run through it. Must outlive its files.
+///
+/// Thread safety: *synchronized*, but for `bytes`.
+class SimulatedDisk final : public base::FileSystem {
+ public:
+  SimulatedDisk() = default;
+  SimulatedDisk(const SimulatedDisk&) = delete;
+  SimulatedDisk& operator=(const SimulatedDisk&) = delete;
+
+  /// A disk with what would be on this one had the power been cut now.
+  [[nodiscard]] std::unique_ptr<SimulatedDisk> power_cut(Random& random) const;
+
+  /// A disk with all that the system was told: what a killed process leaves.
+  [[nodiscard]] std::unique_ptr<SimulatedDisk> killed() const;
+
+  /// Lets that many more calls change the disk; from then on every call fails.
+  void stop_after(std::uint64_t changes);
+
+  /// Calls that changed the disk, or tried to.
+  [[nodiscard]] std::uint64_t changes() const;
+
+  [[nodiscard]] std::vector<std::string> names() const;
+
+  /// A file's bytes, for damage that readers of this disk see. Nobody uses the
+  /// disk meanwhile. To go on with it, take what `killed` returns.
+  [[nodiscard]] std::vector<std::byte>& bytes(const std::string& name);
+  void put(const std::string& name, std::vector<std::byte> bytes);
+  void drop(const std::string& name);
+
+  Result<std::unique_ptr<base::File>> open(const std::filesystem::path& path, base::OpenMode mode) override;
+  Result<std::vector<std::string>> list(const std::filesystem::path& directory) override;
+  Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
+  Result<void> remove(const std::filesystem::path& path) override;
+  Result<void> sync_directory(const std::filesystem::path& directory) override;
+  Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) override;
+  Result<std::unique_ptr<base::DirectoryLock>> lock(const std::filesystem::path& directory) override;
+  Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override;
+
+ private:
+  class DiskFile;
+
+  struct Write {
+    std::uint64_t offset;
+    std::vector<std::byte> bytes;
+    /// The file is at least as long afterwards.
+    std::uint64_t size;
+  };
+  struct Inode {
+    std::vector<std::byte> now;
+    std::vector<std::byte> synced;
+    std::vector<Write> unsynced;
+  };
+  using Names = std::map<std::string, std::shared_ptr<Inode>>;
+
+  static void apply(const Write& write, std::vector<std::byte>& to);
+  static void apply_some(const Write& write, std::vector<std::byte>& to, Random& random);
+  [[nodiscard]] Result<void> change(const std::filesystem::path& path);
+  [[nodiscard]] Result<void> check(const std::filesystem::path& path) const;
+
+  mutable std::mutex mutex_;
+  Names names_;
+  /// The names as they were synced, and after each change since.
+  std::vector<Names> names_since_sync_{Names{}};
+  std::uint64_t changes_ = 0;
+  std::uint64_t changes_max_ = ~std::uint64_t{0};
+};
+
+}  // namespace actable::test

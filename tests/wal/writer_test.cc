@@ -1,0 +1,261 @@
+#include "wal/writer.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/wal/log_fixture.h"
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <thread>
+
+// When writes are on disk, and what the log's thread does with its time.
+namespace actable::wal {
+namespace {
+
+using namespace std::chrono_literals;
+using test::below;
+using test::Call;
+using test::difference;
+using test::every_log_io;
+using test::FaultyFileSystem;
+using test::Found;
+using test::Life;
+using test::log_options;
+using test::look;
+using test::must;
+using test::Random;
+using test::Records;
+using test::scaled;
+using test::SimulatedDisk;
+using test::stays;
+using test::TemporaryDirectory;
+using test::until;
+
+/// The frames of the log, once it writes no more of them.
+LogStats at_rest(const Life& life) {
+  LogStats rest;
+  until("the log is at rest", [&] {
+    rest = life.stats();
+    return stays(20ms, [&] { return life.stats().rounds == rest.rounds && life.stats().frames == rest.frames; });
+  });
+  return rest;
+}
+
+/// Copies the log's files from their ends to their beginnings, while they are
+/// written: what the copy holds at one place was there when it took what comes
+/// before. So it is what some crash would have left.
+void copy_backwards(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::filesystem::create_directory(to);
+  auto names = must(base::posix_file_system().list(from));
+  std::ranges::sort(names, std::greater<>{});
+  for (const std::string& name : names) {
+    if (name == "LOCK") continue;
+    std::fstream in(from / name, std::ios::in | std::ios::binary);
+    const auto size = std::filesystem::file_size(from / name);
+    std::string bytes(size, '\0');
+    const std::size_t step = base::k_block_bytes;
+    for (std::size_t at = (size + step - 1) / step * step; at > 0; at -= step) {
+      in.seekg(static_cast<std::streamoff>(at - step));
+      in.read(bytes.data() + at - step, static_cast<std::streamsize>(std::min(step, size - (at - step))));
+    }
+    std::ofstream(to / name, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(size));
+  }
+}
+
+TEST_CASE("what the log says is durable survives a power cut at that moment") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  Random random(test::seed());
+  Options options = log_options(io);
+  options.sync_interval = 2ms;
+  SimulatedDisk disk;
+  Life life(disk, options);
+  std::atomic<bool> done{false};
+  struct Cut {
+    Seq durable;
+    std::unique_ptr<SimulatedDisk> disk;
+  };
+  std::vector<Cut> cuts;
+  test::together(3, [&](unsigned thread) {
+    Random own(test::seed() + thread);
+    for (std::uint64_t i = 0; i < scaled(600); ++i) {
+      const Seq seq = life.write("k" + std::to_string(thread), std::string(own.skewed(3'000), 'v'));
+      if (own.one_in(8)) must(life.wait_durable(seq));
+      if (thread != 0 || i % scaled(60) != 0) continue;
+      const Seq durable = life.durable();
+      cuts.push_back({durable, disk.power_cut(own)});
+    }
+  });
+  REQUIRE(cuts.size() >= 10);
+  for (const Cut& cut : cuts) {
+    const Found found = must(look(*cut.disk, options));
+    REQUIRE(difference(found.records, below(found.end.cut, life.written())) == "");
+    REQUIRE(below(cut.durable, life.written()).size() <= found.records.size());
+  }
+}
+
+TEST_CASE("on real files, too, what is durable is there in a copy made afterwards") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  const TemporaryDirectory directory;
+  Options options = log_options(io);
+  options.directory = directory / "log";
+  options.sync_interval = 5ms;
+  options.segment_bytes = std::uint64_t{1} << 20;
+  must(base::posix_file_system().prepare_directory(options.directory, true));
+  Life life(base::posix_file_system(), options);
+  CHECK(life.stats().io == (io == LogIo::pwrite ? "pwrite" : "io_uring"));
+  std::atomic<unsigned> writing{2};
+  std::vector<Seq> durable;
+  test::together(3, [&](unsigned thread) {
+    if (thread == 0) {
+      while (writing != 0 && durable.size() < 20) {
+        durable.push_back(life.durable());
+        copy_backwards(options.directory, directory / std::to_string(durable.size()));
+      }
+      return;
+    }
+    Random random(test::seed() + thread);
+    for (std::uint64_t i = 0; i < scaled(2'000); ++i) {
+      const Seq seq = life.write("k" + std::to_string(thread), std::string(random.skewed(20'000), 'v'));
+      if (random.one_in(20)) must(life.wait_durable(seq));
+    }
+    --writing;
+  });
+  for (std::size_t i = 1; i <= durable.size(); ++i) {
+    options.directory = directory / std::to_string(i);
+    const Found found = must(look(base::posix_file_system(), options));
+    REQUIRE(difference(found.records, below(found.end.cut, life.written())) == "");
+    REQUIRE(below(durable[i - 1], life.written()).size() <= found.records.size());
+  }
+  must(life.close());
+  options.directory = directory / "log";
+  CHECK(difference(must(look(base::posix_file_system(), options)).records, life.written()) == "");
+}
+
+TEST_CASE("a record numbered above the cut of the round that takes it is durable with a later marker only") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  Random random(test::seed());
+  for (int run = 0; run < 10; ++run) {
+    SimulatedDisk disk;
+    Life life(disk, log_options(io));
+    life.write("keeps", "rounds going");
+    life.round();
+    // Pinned in one epoch, it draws in the next: a round has begun, and waits.
+    const Seq seq = must(life.try_stage({{.key = "k", .value = "v"}}, [&](const Life::Draw& draw) {
+      const base::Epoch pinned = life.epochs().now();
+      until("a round begins", [&] { return life.epochs().now() > pinned; });
+      return draw(0);
+    }));
+    must(life.wait_durable(seq));
+    const auto left = disk.power_cut(random);
+    REQUIRE(difference(must(look(*left, log_options(io))).records, life.written()) == "");
+  }
+}
+
+TEST_CASE("many who wait share a sync") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  SimulatedDisk disk;
+  FaultyFileSystem slow(disk);
+  Life life(slow, log_options(io));
+  slow.delay(Call::sync, 3ms);
+  const std::uint64_t before = slow.calls(Call::sync);
+  constexpr unsigned k_threads = 16;
+  constexpr unsigned k_writes = 10;
+  test::together(k_threads, [&](unsigned thread) {
+    for (unsigned i = 0; i < k_writes; ++i) life.write_durably("k" + std::to_string(thread), "v");
+  });
+  const std::uint64_t syncs = slow.calls(Call::sync) - before;
+  CHECK(syncs >= k_writes);
+  CHECK(syncs <= k_threads * k_writes / 3);
+}
+
+TEST_CASE("an asynchronous write is on disk when the sync interval has passed, without anyone asking") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  const TemporaryDirectory directory;
+  Options options = log_options(io);
+  options.directory = directory.path();
+  options.write_interval = 10ms;
+  options.sync_interval = 100ms;
+  Life life(base::posix_file_system(), options);
+  for (int i = 0; i < 3; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const Seq seq = life.write("k", "v");
+    until("it is durable", [&] { return life.durable() > seq; });
+    // Two seconds are for a machine that has other things to do.
+    CHECK(std::chrono::steady_clock::now() - start < 100ms + 2s);
+    at_rest(life);
+  }
+}
+
+TEST_CASE("a log with nothing to write writes nothing, and takes up the next write by itself") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  SimulatedDisk disk;
+  Options options = log_options(io);
+  options.write_interval = 1ms;
+  options.sync_interval = 5ms;
+  Life life(disk, options);
+  for (int i = 0; i < 3; ++i) {
+    const Seq seq = life.write("k", "v");
+    until("it is durable", [&] { return life.durable() > seq; });
+    const LogStats rest = at_rest(life);
+    const std::uint64_t changes = disk.changes();
+    const Seq next = life.epochs().next_seq();
+    CHECK(stays(100ms, [&] { return life.stats().rounds == rest.rounds && disk.changes() == changes; }));
+    CHECK(life.epochs().next_seq() == next);
+    CHECK(life.log().lag() == 0us);
+  }
+}
+
+TEST_CASE("a log at rest has written down how far it is on disk") {
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  life.write_durably("k", "v");
+  at_rest(life);
+  const auto frames = test::frames_on(disk, log_options());
+  const auto marker = std::ranges::find_if(frames, [](const auto& frame) { return frame.header.records != 0; });
+  REQUIRE(marker != frames.end());
+  CHECK(frames.back().header.durable == marker->header.cut);
+  // So damage to the last synced record is told from a torn tail.
+  const auto left = disk.killed();
+  left->bytes(marker->file)[marker->offset + 70] ^= std::byte{1};
+  CHECK(test::outcome(look(*left, log_options())) == "corrupt");
+}
+
+TEST_CASE("what many threads stage in a round goes into one frame if it is short") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  SimulatedDisk disk;
+  FaultyFileSystem slow(disk);
+  Life life(slow, log_options(io));
+  slow.delay(Call::write, 1h);
+  life.write("first", "");
+  REQUIRE(slow.wait_until_delayed(Call::write));
+  constexpr unsigned k_threads = 24;
+  test::together(k_threads, [&](unsigned thread) { life.write("k" + std::to_string(thread), "v"); });
+  const std::uint64_t before = life.stats().frames;
+  slow.heal();
+  must(life.wait_durable(life.written().back().seq));
+  at_rest(life);
+  // The first's, theirs, perhaps one for numbers above the cut, and the seal.
+  CHECK(life.stats().frames - before <= 4);
+  CHECK(difference(must(look(disk, log_options(io))).records, life.written()) == "");
+}
+
+TEST_CASE("space ahead of the log is written before it is used") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  Options options = log_options(io);
+  options.segment_bytes = std::uint64_t{4} << 20;
+  SimulatedDisk disk;
+  FaultyFileSystem counted(disk);
+  Life life(counted, options);
+  life.write_durably("k", "v");
+  at_rest(life);
+  // Identity, segment header, recovery frame, the write's frame and the seal are
+  // five; the pieces of space are more.
+  CHECK(counted.calls(Call::write) >= 7);
+  for (int i = 0; i < 100; ++i) life.write_durably("k", std::string(30'000, 'v'));
+  CHECK(difference(must(look(disk, options)).records, life.written()) == "");
+}
+
+}  // namespace
+}  // namespace actable::wal

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <actable/options.h>
+#include <actable/result.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace actable::wal {
+
+/// The durable number, and those who wait for it.
+///
+/// Thread safety: *synchronized*.
+class Durable {
+ public:
+  /// Every write numbered below it is on disk.
+  [[nodiscard]] Seq number() const noexcept { return number_.load(std::memory_order_acquire); }
+
+  /// Before any waiter.
+  void begin_at(Seq number) noexcept { number_.store(number, std::memory_order_release); }
+
+  /// Raises the number and lets waiters see it. The log's thread.
+  void raise(Seq number) {
+    // seq_cst: with the one in wait_for: either it sees the number or we see it waiting.
+    number_.store(number, std::memory_order_seq_cst);
+    if (waiting_.load(std::memory_order_seq_cst) == 0) return;
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  }
+
+  /// From now on nothing becomes durable.
+  void fail(std::string reason) {
+    const std::lock_guard lock(mutex_);
+    if (failed_.load(std::memory_order_relaxed)) return;
+    reason_ = std::move(reason);
+    failed_.store(true, std::memory_order_release);
+    changed_.notify_all();
+  }
+
+  [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::string reason() const {
+    const std::lock_guard lock(mutex_);
+    return reason_;
+  }
+
+  /// The highest number that anyone waits for.
+  [[nodiscard]] Seq wanted() const noexcept { return wanted_.load(std::memory_order_acquire); }
+
+  /// Says that `number` is wanted; true when the writer must be woken for it.
+  [[nodiscard]] bool want(Seq number) noexcept {
+    Seq before = wanted_.load(std::memory_order_relaxed);
+    while (before < number) {
+      if (wanted_.compare_exchange_weak(before, number, std::memory_order_seq_cst)) return true;
+    }
+    // Somebody wants as much already, and has woken the writer or is about to.
+    return false;
+  }
+
+  /// Waits until the durable number is `number` or more. False when the log failed first.
+  [[nodiscard]] bool wait_for(Seq number) {
+    waiting_.fetch_add(1, std::memory_order_seq_cst);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      return number_.load(std::memory_order_seq_cst) >= number || failed_.load(std::memory_order_relaxed);
+    });
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return number_.load(std::memory_order_acquire) >= number;
+  }
+
+ private:
+  std::atomic<Seq> number_{0};
+  std::atomic<Seq> wanted_{0};
+  std::atomic<unsigned> waiting_{0};
+  std::atomic<bool> failed_{false};
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string reason_;
+};
+
+}  // namespace actable::wal

@@ -1,0 +1,110 @@
+#pragma once
+
+#include "base/bytes.h"
+#include "base/file.h"
+
+#include <actable/options.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+/// What the log's bytes mean. docs/log-format.md has the grammar and a worked
+/// example; these are its encoders and decoders. Decoders take any bytes.
+///
+/// Thread safety: pure functions.
+namespace actable::wal {
+
+inline constexpr std::uint32_t k_format_version = 1;
+
+/// First block of a segment file.
+struct SegmentHeader {
+  /// Higher with each use of a file, in any file: bytes of an earlier use never
+  /// pass for bytes of this one.
+  std::uint64_t generation = 0;
+  /// Number of the first frame.
+  std::uint64_t first_frame = 0;
+  /// One more with each opening of the store.
+  std::uint64_t era = 0;
+  std::uint64_t segment_bytes = 0;
+};
+
+inline constexpr std::size_t k_segment_header_bytes = 64;
+
+/// Fills a block of `base::k_block_bytes`.
+void encode(const SegmentHeader& header, std::uint64_t store_id, std::span<std::byte> block) noexcept;
+
+/// What a segment's first block turned out to be.
+enum class HeaderState { whole, foreign, newer, broken };
+struct DecodedHeader {
+  HeaderState state;
+  SegmentHeader header;
+  /// Of a header of a newer version.
+  std::uint32_t version;
+};
+[[nodiscard]] DecodedHeader decode_segment_header(std::span<const std::byte> block, std::uint64_t store_id) noexcept;
+
+/// Header of a frame; its records follow, and zeros up to the next block.
+struct FrameHeader {
+  enum Flag : std::uint32_t {
+    /// First frame of an era. What came before it and is not below the cut
+    /// then recovered is void; its own cut is where the numbers continue.
+    k_recovery = 1,
+    /// Last frame before a clean close: nothing was in flight.
+    k_clean = 2,
+  };
+  std::uint32_t flags = 0;
+  std::uint64_t generation = 0;
+  /// Without gaps over the life of the log.
+  std::uint64_t number = 0;
+  std::uint64_t era = 0;
+  /// Not 0: a marker. All records numbered below it are in this frame or in
+  /// earlier ones.
+  Seq cut = 0;
+  /// The highest marker known to be on disk when this frame was written.
+  Seq durable = 0;
+  std::uint32_t payload_bytes = 0;
+  std::uint32_t records = 0;
+};
+
+inline constexpr std::size_t k_frame_header_bytes = 64;
+
+/// Bytes of a frame in the file, padding included.
+[[nodiscard]] constexpr std::uint64_t frame_bytes(std::uint64_t payload_bytes) noexcept {
+  return base::round_up(k_frame_header_bytes + payload_bytes, base::k_block_bytes);
+}
+
+/// Writes the header in front of the payload: `frame` holds both.
+void seal_frame(const FrameHeader& header, std::uint64_t store_id, std::span<std::byte> frame) noexcept;
+
+/// The header's fields, if these bytes can begin a frame; no checksum yet.
+[[nodiscard]] std::optional<FrameHeader> decode_frame_header(std::span<const std::byte> bytes) noexcept;
+
+/// True when header and payload are as they were sealed.
+[[nodiscard]] bool frame_whole(const FrameHeader& header, std::uint64_t store_id,
+                               std::span<const std::byte> frame) noexcept;
+
+/// A write, as it is in a frame.
+struct LogRecord {
+  Seq seq;
+  std::uint32_t space;
+  bool tombstone;
+  std::string_view key;
+  std::string_view value;
+};
+
+inline constexpr std::size_t k_record_header_bytes = 20;
+
+[[nodiscard]] constexpr std::size_t record_bytes(std::size_t key_bytes, std::size_t value_bytes) noexcept {
+  return k_record_header_bytes + key_bytes + value_bytes;
+}
+
+/// Writes `record_bytes` bytes.
+void encode(const LogRecord& record, std::byte* to) noexcept;
+
+/// Takes the first record off `payload`. Empty when the bytes are no record.
+[[nodiscard]] std::optional<LogRecord> take_record(std::span<const std::byte>& payload) noexcept;
+
+}  // namespace actable::wal

@@ -1,0 +1,48 @@
+#include "wal/frame_reader.h"
+
+#include <algorithm>
+
+namespace actable::wal {
+namespace {
+
+constexpr std::size_t k_window_bytes = std::size_t{1} << 20;
+
+}  // namespace
+
+Result<std::span<const std::byte>> FrameReader::bytes_at(std::uint64_t offset, std::size_t bytes) {
+  if (offset >= file_bytes_) return std::span<const std::byte>{};
+  bytes = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, file_bytes_ - offset));
+  if (offset < window_begin_ || offset + bytes > window_begin_ + window_.size()) {
+    const auto wanted = std::min<std::uint64_t>(std::max(bytes, k_window_bytes), file_bytes_ - offset);
+    window_.resize(static_cast<std::size_t>(wanted));
+    auto read = file_.read(offset, window_);
+    if (!read) {
+      window_.clear();
+      return std::unexpected(read.error());
+    }
+    window_.resize(*read);
+    window_begin_ = offset;
+  }
+  const auto from = static_cast<std::size_t>(offset - window_begin_);
+  const auto found = std::span<const std::byte>(window_).subspan(std::min(from, window_.size()));
+  return found.first(std::min(bytes, found.size()));
+}
+
+Result<std::optional<ReadFrame>> FrameReader::frame_at(std::uint64_t offset) {
+  auto head = bytes_at(offset, k_frame_header_bytes);
+  if (!head) return std::unexpected(head.error());
+  const auto header = decode_frame_header(*head);
+  if (!header || frame_bytes(header->payload_bytes) > file_bytes_ - offset) return std::nullopt;
+  auto frame = bytes_at(offset, k_frame_header_bytes + header->payload_bytes);
+  if (!frame) return std::unexpected(frame.error());
+  if (!frame_whole(*header, store_id_, *frame)) return std::nullopt;
+  return ReadFrame{*header, frame->subspan(k_frame_header_bytes)};
+}
+
+Result<bool> FrameReader::blank_at(std::uint64_t offset) {
+  auto block = bytes_at(offset, base::k_block_bytes);
+  if (!block) return std::unexpected(block.error());
+  return std::ranges::all_of(*block, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace actable::wal

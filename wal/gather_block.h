@@ -1,0 +1,38 @@
+#pragma once
+
+#include "base/assert.h"
+#include "wal/staging.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+
+namespace actable::wal {
+
+/// A buffer of the writer's own for short frames and markers.
+///
+/// Thread safety: *confined* to the log's thread.
+struct GatherBlock {
+  std::byte* memory = static_cast<std::byte*>(std::aligned_alloc(base::k_block_bytes, k_buffer_bytes));
+  std::size_t payload_bytes = 0;
+  std::uint32_t records = 0;
+  bool in_flight = false;
+
+  GatherBlock() { ACTABLE_ASSERT(memory != nullptr); }
+  ~GatherBlock() { std::free(memory); }
+  GatherBlock(const GatherBlock&) = delete;
+  GatherBlock& operator=(const GatherBlock&) = delete;
+
+  [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
+    return k_frame_header_bytes + payload_bytes + bytes <= k_buffer_bytes;
+  }
+  void add(std::span<const std::byte> payload, std::uint32_t more_records) noexcept {
+    std::memcpy(memory + k_frame_header_bytes + payload_bytes, payload.data(), payload.size());
+    payload_bytes += payload.size();
+    records += more_records;
+  }
+};
+
+}  // namespace actable::wal

@@ -1,0 +1,106 @@
+#include "wal/identity.h"
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "wal/format.h"
+
+#define MSGPACK_NO_BOOST
+#include <msgpack.hpp>
+
+#include <array>
+#include <exception>
+#include <random>
+#include <vector>
+
+namespace actable::wal {
+namespace {
+
+// "ACTABLE1", then the length of what follows, then its checksum, then a
+// msgpack array, to which later versions may append.
+constexpr std::uint64_t k_magic = 0x31454c4241544341;
+constexpr std::size_t k_head_bytes = 24;
+constexpr std::size_t k_file_bytes_max = 4096;
+constexpr std::uint64_t k_salt = 0;
+
+std::vector<std::byte> encode(const Identity& identity) {
+  msgpack::sbuffer packed;
+  msgpack::pack(packed, std::array<std::uint64_t, 5>{identity.format_version, identity.store_id, identity.hash_seed,
+                                                     identity.first_generation, identity.first_frame});
+  std::vector<std::byte> bytes(k_head_bytes + packed.size());
+  const auto body = std::as_bytes(std::span(packed.data(), packed.size()));
+  std::copy(body.begin(), body.end(), bytes.begin() + k_head_bytes);
+  base::store_le(bytes.data(), k_magic);
+  base::store_le(bytes.data() + 8, std::uint64_t{packed.size()});
+  base::store_le(bytes.data() + 16, base::checksum(body, k_salt + packed.size()));
+  return bytes;
+}
+
+Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  const auto damaged = [&path](const char* what, std::size_t offset) {
+    return fail(ErrorCode::corrupt, path.string() + ": " + what + " at offset " + std::to_string(offset) +
+                                        "; restore this file from a backup of the directory");
+  };
+  if (bytes.size() < k_head_bytes || base::load_le<std::uint64_t>(bytes.data()) != k_magic) {
+    return damaged("this is no store's identity, damaged", 0);
+  }
+  const auto body_bytes = base::load_le<std::uint64_t>(bytes.data() + 8);
+  if (body_bytes != bytes.size() - k_head_bytes) return damaged("damaged length", 8);
+  const auto body = bytes.subspan(k_head_bytes);
+  if (base::load_le<std::uint64_t>(bytes.data() + 16) != base::checksum(body, k_salt + body_bytes)) {
+    return damaged("checksum does not match", 16);
+  }
+  try {
+    const auto unpacked = msgpack::unpack(reinterpret_cast<const char*>(body.data()), body.size());
+    const auto fields = unpacked.get().as<std::vector<std::uint64_t>>();
+    if (fields.empty()) return damaged("no fields", k_head_bytes);
+    if (fields[0] > k_format_version) {
+      return fail(ErrorCode::unsupported, path.string() + ": written in format " + std::to_string(fields[0]) +
+                                              ", this build reads up to " + std::to_string(k_format_version) +
+                                              "; open it with a newer version");
+    }
+    if (fields.size() < 5) return damaged("fields missing", k_head_bytes);
+    return Identity{static_cast<std::uint32_t>(fields[0]), fields[1], fields[2], fields[3], fields[4]};
+  } catch (const std::exception&) {
+    return damaged("fields cannot be read", k_head_bytes);
+  }
+}
+
+}  // namespace
+
+Identity make_identity() {
+  std::random_device random;
+  const auto word = [&random] { return std::uint64_t{random()} << 32 | random(); };
+  return {k_format_version, word(), word(), 1, 1};
+}
+
+Result<void> write_identity(base::FileSystem& files, const std::filesystem::path& directory, const Identity& identity) {
+  const std::filesystem::path path = directory / k_identity_file;
+  std::filesystem::path aside = path;
+  aside += ".new";
+  (void)files.remove(aside);  // Left by a crash, if it is there.
+  auto file = files.open(aside, {.create = true, .write = true, .direct = false});
+  if (!file) return std::unexpected(file.error());
+  const std::vector<std::byte> bytes = encode(identity);
+  if (auto written = (*file)->write(0, bytes); !written) return written;
+  if (auto synced = (*file)->sync(); !synced) return synced;
+  if (auto renamed = files.rename(aside, path); !renamed) return renamed;
+  return files.sync_directory(directory);
+}
+
+Result<std::optional<Identity>> read_identity(base::FileSystem& files, const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / k_identity_file;
+  auto file = files.open(path, {});
+  if (!file) {
+    if (file.error().code == ErrorCode::not_found) return std::nullopt;
+    return std::unexpected(file.error());
+  }
+  std::vector<std::byte> bytes(k_file_bytes_max);
+  auto read = (*file)->read(0, bytes);
+  if (!read) return std::unexpected(read.error());
+  bytes.resize(*read);
+  auto identity = decode(bytes, path);
+  if (!identity) return std::unexpected(identity.error());
+  return *identity;
+}
+
+}  // namespace actable::wal

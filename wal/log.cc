@@ -1,0 +1,233 @@
+#include "wal/log.h"
+
+#include "wal/frame_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace actable::wal {
+namespace {
+
+// After a crash the numbers continue this many epochs above all that the log
+// shows, because threads may have been given numbers that never reached it. An
+// epoch begins with each round and, at most once a millisecond, when threads
+// have retired memory; the log's thread writes a marker at least every minute
+// in which they do, so the log is never that many epochs behind, unless it has
+// failed or the disk stands still for an hour. 2^40 epochs allow for a quarter
+// of a million crashes, or 30 years of an epoch each millisecond.
+constexpr base::Epoch k_epochs_skipped = base::Epoch{1} << 22;
+
+// Full buffers that writers hand over before they wake the log's thread.
+constexpr std::uint64_t k_handoffs_per_wake = 16;
+
+}  // namespace
+
+Log::Log(const Options& options, base::FileSystem& files, base::Epochs& epochs)
+    : options_(options), files_(files), epochs_(epochs), pool_(options.staging_bytes) {}
+
+Log::~Log() {
+  (void)close();
+  writer_.reset();
+  stagers_.for_each([this](Stager& stager) {
+    Buffer* buffer = stager.reading != nullptr ? stager.reading : stager.first.load(std::memory_order_acquire);
+    while (buffer != nullptr) {
+      Buffer* const next = buffer->next.load(std::memory_order_acquire);
+      if (buffer->oversize) pool_.give_back(buffer);
+      buffer = next;
+    }
+  });
+}
+
+Result<std::unique_ptr<Log>> Log::open(const Options& options, base::FileSystem& files, base::Epochs& epochs,
+                                       const Recovery& recovery) {
+  std::unique_ptr<Log> log(new Log(options, files, epochs));
+  if (auto started = log->start(recovery); !started) return std::unexpected(started.error());
+  return log;
+}
+
+/// A directory without an identity may hold what a crash during creation left:
+/// one segment without records, whose path is returned. Anything else is a store that has lost its identity.
+Result<std::optional<std::filesystem::path>> Log::check_unidentified() {
+  auto names = files_.list(options_.directory);
+  if (!names) return std::unexpected(names.error());
+  const auto is_segment = [](const std::string& name) { return name.starts_with("log-"); };
+  const auto count = std::ranges::count_if(*names, is_segment);
+  if (count == 0) return std::nullopt;
+  const auto lost = fail(ErrorCode::corrupt, (options_.directory / k_identity_file).string() +
+                                                 ": offset 0: the file is missing, and the directory holds a log; "
+                                                 "restore it from a backup, or open an empty directory");
+  const std::string first = segment_file_name(1);
+  if (count != 1 || std::ranges::find(*names, first) == names->end()) return lost;
+  auto file = files_.open(options_.directory / first, {});
+  if (!file) return std::unexpected(file.error());
+  auto size = (*file)->size();
+  if (!size) return std::unexpected(size.error());
+  FrameReader reader(**file, *size, 0);
+  // At most the first frame, which holds no records, was written.
+  auto blank = reader.blank_at(2 * base::k_block_bytes);
+  if (!blank) return std::unexpected(blank.error());
+  if (!*blank) return lost;
+  return options_.directory / first;
+}
+
+Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& recovery) {
+  auto listed = list_segments(files_, options_.directory, identity_.store_id);
+  if (!listed) return std::unexpected(listed.error());
+  segments = std::move(*listed);
+  auto end = replay(identity_, segments, recovery.apply);
+  if (!end) return end;
+  recovery_.cut = end->cut;
+  recovery_.records_applied = end->records_applied;
+  recovery_.records_discarded = end->records_discarded;
+  recovery_.log_bytes = end->bytes;
+  recovery_.clean = end->clean;
+  // What was read may be known to the disk's cache only; what the recovery
+  // frame builds on must not be.
+  for (const std::size_t i : end->live) {
+    if (auto synced = segments[i].file->sync(); !synced) return std::unexpected(synced.error());
+  }
+  return end;
+}
+
+Result<void> Log::start(const Recovery& recovery) {
+  const auto began_at = Clock::now();
+  auto found = read_identity(files_, options_.directory);
+  if (!found) return std::unexpected(found.error());
+  const bool fresh = !found->has_value();
+  if (fresh) {
+    auto leftover = check_unidentified();
+    if (!leftover) return std::unexpected(leftover.error());
+    if (!options_.create_if_missing) {
+      return fail(ErrorCode::not_found,
+                  options_.directory.string() + ": there is no store here; set Options::create_if_missing to make one");
+    }
+    if (*leftover) {
+      if (auto removed = files_.remove(**leftover); !removed) return removed;
+    }
+  }
+  identity_ = fresh ? make_identity() : **found;
+  epochs_.begin_replay();
+  if (auto begun = recovery.begin(identity_.hash_seed); !begun) return begun;
+
+  Segments segments(files_, options_.directory, identity_.store_id, options_.segment_bytes);
+  LogEnd end;
+  end.next_frame = 1;
+  Seq continue_at = base::first_seq_of(1);
+  if (!fresh) {
+    std::vector<SegmentFile> listed;
+    auto recovered = recover(listed, recovery);
+    if (!recovered) return std::unexpected(recovered.error());
+    end = std::move(*recovered);
+    continue_at =
+        end.clean ? end.cut : base::first_seq_of(base::epoch_of(std::max(end.numbers_end, end.cut)) + k_epochs_skipped);
+    std::vector<SegmentFile> live;
+    std::vector<SegmentFile> spare;
+    for (const std::size_t i : end.live) {
+      live.push_back(std::move(listed[i]));
+      if (i == end.segment) break;
+    }
+    for (SegmentFile& segment : listed) {
+      if (segment.file != nullptr) spare.push_back(std::move(segment));
+    }
+    segments.take_over(std::move(live), end.offset, std::move(spare));
+  }
+
+  auto queue = files_.make_queue(options_.log_io);
+  if (!queue) return std::unexpected(queue.error());
+  continue_at = epochs_.restart_at(continue_at);
+  durable_.begin_at(continue_at);
+  WriterConfig config{identity_.store_id,     end.era + 1, end.next_frame, options_.write_interval,
+                      options_.sync_interval, options_.log};
+  writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
+                                     std::move(*queue), durable_);
+  auto marked = writer_->write_recovery_frame(continue_at, end.cut);
+  if (marked && fresh) marked = write_identity(files_, options_.directory, identity_);
+  if (!marked) {
+    writer_.reset();
+    return marked;
+  }
+  if (auto begun = writer_->start(); !begun) {
+    writer_.reset();
+    return begun;
+  }
+  started_ = true;
+  recovery_.duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_at);
+  return {};
+}
+
+std::unexpected<Error> Log::read_only_error() const {
+  return fail(ErrorCode::read_only, "the log failed earlier and the store takes no more writes (" + failure() +
+                                        "); reads go on; mend the disk and open the store again");
+}
+
+Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
+  if (durable_.failed()) [[unlikely]]
+    return read_only_error();
+  if (has_room(stager, bytes)) [[likely]]
+    return {};
+  if (!stager.counted) pool_.add_thread();
+  stager.counted = true;
+  bool waited = false;
+  const Deadline deadline = Clock::now() + options_.write_deadline;
+  Buffer* buffer = pool_.try_take(k_frame_header_bytes + bytes);
+  if (buffer == nullptr) {
+    writer_->wake();
+    buffer = pool_.take(k_frame_header_bytes + bytes, deadline, waited);
+  }
+  if (waited) waits_.fetch_add(1, std::memory_order_relaxed);
+  if (buffer == nullptr) {
+    if (durable_.failed()) return read_only_error();
+    overloads_.fetch_add(1, std::memory_order_relaxed);
+    return fail(ErrorCode::overloaded, "the disk did not keep up with the writers for " +
+                                           std::to_string(options_.write_deadline.count()) +
+                                           " ms (Options::write_deadline); nothing was changed, try again later");
+  }
+  if (buffer->oversize) {
+    stager.reserved = buffer;
+    return {};
+  }
+  adopt(stager, buffer);
+  if (handoffs_.fetch_add(1, std::memory_order_relaxed) % k_handoffs_per_wake == 0) writer_->wake();
+  return {};
+}
+
+Result<void> Log::wait_durable(Seq number) {
+  if (durable_.number() >= number) return {};
+  if (durable_.want(number) || writer_->idle()) writer_->wake();
+  if (durable_.wait_for(number)) return {};
+  return fail(ErrorCode::indeterminate,
+              "the log failed before the write was known to be on disk (" + failure() +
+                  "); it is visible now and may or may not be there after the store is opened again");
+}
+
+void Log::release_before(std::uint64_t frame_number) {
+  writer_->release_before(frame_number, [this](std::uint64_t generation, std::uint64_t first_frame) -> Result<void> {
+    if (generation == identity_.first_generation) return {};
+    identity_.first_generation = generation;
+    identity_.first_frame = first_frame;
+    return write_identity(files_, options_.directory, identity_);
+  });
+}
+
+Result<void> Log::close() {
+  if (closed_ || !started_) return {};
+  closed_ = true;
+  // All numbers handed out so far; the writer need not know that it is the end.
+  Result<void> synced = wait_durable(epochs_.next_seq());
+  writer_->stop();
+  pool_.shut();
+  if (synced && durable_.failed()) {
+    return fail(ErrorCode::indeterminate, "the log failed while closing (" + failure() +
+                                              "); all writes were on disk before, but the log is not marked as closed");
+  }
+  return synced;
+}
+
+LogStats Log::stats() const {
+  LogStats stats = writer_->stats();
+  stats.waits = waits_.load(std::memory_order_relaxed);
+  stats.overloads = overloads_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace actable::wal

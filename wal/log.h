@@ -1,0 +1,129 @@
+#pragma once
+
+#include "base/epoch.h"
+#include "base/file.h"
+#include "wal/durable.h"
+#include "wal/identity.h"
+#include "wal/reader.h"
+#include "wal/staging.h"
+#include "wal/writer.h"
+
+#include <actable/options.h>
+#include <actable/result.h>
+#include <actable/stats.h>
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace actable::wal {
+
+/// What recovery needs of its caller.
+struct Recovery {
+  /// Told the seed of the key hash before the first record.
+  std::function<Result<void>(std::uint64_t hash_seed)> begin;
+  Apply apply;
+};
+
+/// The log of one store: stages records of any thread, writes them in the
+/// background, and tells when they are on disk.
+///
+/// Thread safety: *synchronized*, each `Stager` *confined* to its thread.
+class Log {
+ public:
+  /// Opens the log in `directory`, which is prepared and locked, or creates it.
+  /// Recovers what is there, and makes durable where the old log ended and which
+  /// numbers are void (rule 6) before it returns. `epochs` continues above
+  /// every number ever handed out. Fails as `Store::open`.
+  [[nodiscard]] static Result<std::unique_ptr<Log>> open(const Options& options, base::FileSystem& files,
+                                                         base::Epochs& epochs, const Recovery& recovery);
+
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  /// Null when memory is exhausted. `index` is the calling thread's.
+  [[nodiscard]] Stager* stager(unsigned index) noexcept { return stagers_.get(index); }
+
+  /// Gives back what `reserve` got for an operation that then wrote nothing.
+  void unreserve(Stager& stager) noexcept {
+    if (stager.reserved != nullptr) pool_.give_back(std::exchange(stager.reserved, nullptr));
+  }
+
+  /// True when records of `bytes` in all (see record_bytes) can be appended
+  /// now, in whatever epoch the caller is pinned in.
+  [[nodiscard]] bool ready(const Stager& stager, std::size_t bytes) const noexcept {
+    return has_room(stager, bytes) && !durable_.failed();
+  }
+
+  /// Makes room for records of `bytes` in all, so that `ready` holds. Waits while the disk is slower than the writers:
+  /// this is where writers feel it, before they have changed anything. The
+  /// caller is not pinned for writing. Fails with
+  ///   overloaded  no buffer came back within `Options::write_deadline`
+  ///   read_only   an earlier write or sync failed
+  [[nodiscard]] Result<void> reserve(Stager& stager, std::size_t bytes);
+
+  /// After appending: true when the log's thread sleeps and `wake` must be
+  /// called, once unpinned.
+  [[nodiscard]] bool needs_wake(Stager& stager) const noexcept {
+    if (!stager.began_frame) [[likely]]
+      return false;
+    stager.began_frame = false;
+    base::light_fence();  // With the heavy one in Writer::step_idle.
+    return writer_->idle();
+  }
+  void wake() noexcept { writer_->wake(); }
+
+  /// Every write numbered below it is on disk.
+  [[nodiscard]] Seq durable() const noexcept { return durable_.number(); }
+
+  /// Waits until all writes numbered below `number`, which have been staged,
+  /// are on disk. Fails with indeterminate when the log fails first.
+  [[nodiscard]] Result<void> wait_durable(Seq number);
+
+  [[nodiscard]] bool failed() const noexcept { return durable_.failed(); }
+  [[nodiscard]] std::string failure() const { return durable_.reason(); }
+
+  /// Lets go of segments that hold only frames before `frame_number`: they are
+  /// used again. For checkpoints that hold what those frames held.
+  void release_before(std::uint64_t frame_number);
+
+  /// The number that the next frame will have, a moment ago at the latest.
+  [[nodiscard]] std::uint64_t next_frame() const noexcept { return writer_->next_frame(); }
+
+  /// Syncs everything and ends the log's thread. Nobody stages any more. Fails
+  /// with indeterminate when the log has failed.
+  [[nodiscard]] Result<void> close();
+
+  [[nodiscard]] LogStats stats() const;
+  [[nodiscard]] const RecoveryStats& recovery() const noexcept { return recovery_; }
+  [[nodiscard]] std::chrono::microseconds lag() const noexcept { return writer_->lag(); }
+
+ private:
+  Log(const Options& options, base::FileSystem& files, base::Epochs& epochs);
+
+  [[nodiscard]] Result<void> start(const Recovery& recovery);
+  [[nodiscard]] Result<LogEnd> recover(std::vector<SegmentFile>& segments, const Recovery& recovery);
+  [[nodiscard]] Result<std::optional<std::filesystem::path>> check_unidentified();
+  [[nodiscard]] std::unexpected<Error> read_only_error() const;
+
+  const Options options_;
+  base::FileSystem& files_;
+  base::Epochs& epochs_;
+  Identity identity_;
+  BufferPool pool_;
+  base::PerThread<Stager> stagers_;
+  Durable durable_;
+  RecoveryStats recovery_;
+  std::unique_ptr<Writer> writer_;
+  std::atomic<std::uint64_t> handoffs_{0};
+  std::atomic<std::uint64_t> waits_{0};
+  std::atomic<std::uint64_t> overloads_{0};
+  bool started_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace actable::wal

@@ -1,0 +1,288 @@
+#include "wal/reader.h"
+
+#include "wal/frame_reader.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+namespace actable::wal {
+namespace {
+
+/// Records that no marker has covered yet, frame by frame.
+///
+/// Thread safety: *confined*.
+class Pending {
+ public:
+  /// Takes a frame's records. False when they are not all records at or above
+  /// `cut`.
+  [[nodiscard]] bool add(const ReadFrame& frame, Seq cut) {
+    Payload payload{{frame.payload.begin(), frame.payload.end()}, 0};
+    std::span<const std::byte> rest = payload.bytes;
+    std::uint32_t records = 0;
+    while (!rest.empty()) {
+      const auto record = take_record(rest);
+      if (!record || record->seq < cut) return false;
+      payload.seq_max = std::max(payload.seq_max, record->seq);
+      ++records;
+    }
+    if (records != frame.header.records) return false;
+    seq_max_ = std::max(seq_max_, payload.seq_max);
+    if (records != 0) payloads_.push_back(std::move(payload));
+    return true;
+  }
+
+  /// Delivers the records in [from, cut) and forgets frames that hold no later ones.
+  Result<void> deliver(Seq from, Seq cut, const Apply& apply, std::uint64_t& applied) {
+    for (const Payload& payload : payloads_) {
+      std::span<const std::byte> rest = payload.bytes;
+      while (const auto record = take_record(rest)) {
+        if (record->seq < from || record->seq >= cut) continue;
+        if (auto done = apply(*record); !done) return done;
+        ++applied;
+      }
+    }
+    std::erase_if(payloads_, [cut](const Payload& payload) { return payload.seq_max < cut; });
+    return {};
+  }
+
+  /// Forgets all; returns how many records at or above `cut` that were.
+  std::uint64_t discard(Seq cut) {
+    std::uint64_t records = 0;
+    for (const Payload& payload : payloads_) {
+      std::span<const std::byte> rest = payload.bytes;
+      while (const auto record = take_record(rest)) records += record->seq >= cut ? 1 : 0;
+    }
+    payloads_.clear();
+    return records;
+  }
+
+  [[nodiscard]] Seq seq_max() const noexcept { return seq_max_; }
+
+ private:
+  struct Payload {
+    std::vector<std::byte> bytes;
+    Seq seq_max;
+  };
+  std::vector<Payload> payloads_;
+  Seq seq_max_ = 0;
+};
+
+/// Thread safety: *confined*; used once.
+class Replay {
+ public:
+  Replay(const Identity& identity, std::span<SegmentFile> segments, const Apply& apply)
+      : identity_(identity), segments_(segments), apply_(apply) {}
+
+  Result<LogEnd> run() {
+    if (auto distinct = check_distinct(); !distinct) return std::unexpected(distinct.error());
+    if (auto found = find_first(); !found) return std::unexpected(found.error());
+    while (true) {
+      auto more = step();
+      if (!more) return std::unexpected(more.error());
+      if (!*more) break;
+    }
+    if (auto sound = check_for_damage(); !sound) return std::unexpected(sound.error());
+    end_.records_discarded += pending_.discard(end_.cut);
+    end_.numbers_end = std::max({end_.numbers_end, end_.cut, pending_.seq_max() + 1});
+    return std::move(end_);
+  }
+
+ private:
+  [[nodiscard]] std::unexpected<Error> corrupt(std::size_t segment, std::uint64_t offset, const std::string& what) {
+    return fail(ErrorCode::corrupt, segments_[segment].file->path().string() + ": offset " + std::to_string(offset) +
+                                        ": " + what +
+                                        "; restore the directory from a backup, or salvage what is readable with "
+                                        "`actable-shell DIR repair NEWDIR`");
+  }
+
+  /// No generation is used twice: two files of one are a copy and its original,
+  /// and which one goes on with the log is not to be known.
+  Result<void> check_distinct() {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      if (segments_[i].state != HeaderState::whole) continue;
+      for (std::size_t j = 0; j < i; ++j) {
+        if (segments_[j].state != HeaderState::whole) continue;
+        if (segments_[i].header.generation != segments_[j].header.generation) continue;
+        return fail(ErrorCode::corrupt,
+                    segments_[i].file->path().string() + ": offset 0: the segment is there twice, " + "also as " +
+                        segments_[j].file->path().string() + "; move the copy out of the directory");
+      }
+    }
+    return {};
+  }
+
+  Result<void> find_first() {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const SegmentFile& segment = segments_[i];
+      if (segment.state == HeaderState::whole && segment.header.generation == identity_.first_generation &&
+          segment.header.first_frame == identity_.first_frame) {
+        enter(i);
+        end_.next_frame = identity_.first_frame;
+        // The log may begin in the middle of an era.
+        end_.era = segment.header.era;
+        return {};
+      }
+    }
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      if (segments_[i].state == HeaderState::broken) return corrupt(i, 0, "the segment's header is damaged");
+    }
+    return fail(ErrorCode::corrupt, "the log's first segment (generation " +
+                                        std::to_string(identity_.first_generation) +
+                                        ") is missing; restore the directory from a backup");
+  }
+
+  void enter(std::size_t segment) {
+    current_ = segment;
+    offset_ = base::k_block_bytes;
+    reader_ = std::make_unique<FrameReader>(*segments_[segment].file, segments_[segment].bytes, identity_.store_id);
+    end_.live.push_back(segment);
+  }
+
+  /// Goes one frame on, or into the next segment. False at the end.
+  Result<bool> step() {
+    auto frame = reader_->frame_at(offset_);
+    if (!frame) return std::unexpected(frame.error());
+    if (*frame && follows((*frame)->header)) {
+      if (auto taken = take(**frame); !taken) return std::unexpected(taken.error());
+      return true;
+    }
+    const auto next = successor();
+    if (!next) return false;
+    enter(*next);
+    return true;
+  }
+
+  [[nodiscard]] bool follows(const FrameHeader& header) const noexcept {
+    const bool era_follows =
+        header.era == end_.era || (header.era > end_.era && (header.flags & FrameHeader::k_recovery) != 0);
+    return header.number == end_.next_frame && era_follows &&
+           header.generation == segments_[current_].header.generation;
+  }
+
+  /// The segment that begins with the next frame: of the latest era, for one of
+  /// an earlier era with the same first frame holds void frames.
+  [[nodiscard]] std::optional<std::size_t> successor() const {
+    std::optional<std::size_t> best;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const SegmentHeader& header = segments_[i].header;
+      if (segments_[i].state != HeaderState::whole || header.first_frame != end_.next_frame) continue;
+      if (header.era < end_.era || header.generation <= segments_[current_].header.generation) continue;
+      if (!best || header.generation > segments_[*best].header.generation) best = i;
+    }
+    return best;
+  }
+
+  Result<void> take(const ReadFrame& frame) {
+    const FrameHeader& header = frame.header;
+    if ((header.flags & FrameHeader::k_recovery) != 0) {
+      end_.records_discarded += pending_.discard(end_.cut);
+      end_.era = header.era;
+      if (header.cut < end_.cut || header.records != 0) return corrupt(current_, offset_, "impossible recovery frame");
+    }
+    if (!pending_.add(frame, end_.cut)) return corrupt(current_, offset_, "the frame's records make no sense");
+    durable_ = std::max(durable_, header.durable);
+    offset_ += frame_bytes(header.payload_bytes);
+    end_.bytes += frame_bytes(header.payload_bytes);
+    ++end_.next_frame;
+    last_clean_ = (header.flags & FrameHeader::k_clean) != 0;
+    if (header.cut == 0) return {};
+    if (header.cut < end_.cut) return corrupt(current_, offset_, "the cut went back");
+    if (auto done = pending_.deliver(end_.cut, header.cut, apply_, end_.records_applied); !done) return done;
+    end_.cut = header.cut;
+    end_.segment = current_;
+    end_.offset = offset_;
+    marker_next_frame_ = end_.next_frame;
+    return {};
+  }
+
+  Result<void> check_for_damage() {
+    if (end_.cut == 0) return corrupt(current_, offset_, "the log's first frame is damaged");
+    end_.clean = last_clean_;
+    const std::size_t broken_in = current_;
+    const std::uint64_t broken_at = offset_;
+    auto quiet = nothing_behind();
+    if (!quiet) return std::unexpected(quiet.error());
+    if (!*quiet) {
+      if (auto seen = look_behind(); !seen) return seen;
+    }
+    if (durable_ > end_.cut || later_era_) {
+      auto blank = reader_->blank_at(offset_);
+      if (!blank) return std::unexpected(blank.error());
+      // Nothing was ever written here: the log went on in a file that cannot be told for its part.
+      for (std::size_t i = 0; *blank && i < segments_.size(); ++i) {
+        if (segments_[i].state == HeaderState::broken) return corrupt(i, 0, "the segment's header is damaged");
+      }
+      return corrupt(broken_in, broken_at,
+                     "a frame that had been synced is damaged or missing (frame " + std::to_string(end_.next_frame) +
+                         "; the log is known to have been on disk up to number " + std::to_string(durable_ - 1) +
+                         ", and reads back up to " + std::to_string(end_.cut - 1) + ")");
+    }
+    end_.next_frame = marker_next_frame_;
+    return {};
+  }
+
+  /// True when the log ends as a clean close leaves it, so that no frame can
+  /// lie behind its end.
+  Result<bool> nothing_behind() {
+    if (!last_clean_ || end_.offset != offset_ || end_.segment != current_) return false;
+    const auto later = [this](const SegmentFile& segment) {
+      return segment.state != HeaderState::whole || segment.header.generation > segments_[current_].header.generation;
+    };
+    if (std::ranges::any_of(segments_, later)) return false;
+    return reader_->blank_at(offset_);
+  }
+
+  /// Looks for whole frames behind the end: they tell how far the log had been
+  /// synced, and which numbers were in use.
+  Result<void> look_behind() {
+    std::vector<bool> read(segments_.size(), false);
+    for (const std::size_t i : end_.live) read[i] = i != current_;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const bool older =
+          segments_[i].state == HeaderState::whole && segments_[i].header.generation < identity_.first_generation;
+      if (read[i] || older) continue;
+      FrameReader reader(*segments_[i].file, segments_[i].bytes, identity_.store_id);
+      std::uint64_t at = i == current_ ? offset_ : base::k_block_bytes;
+      while (at < reader.file_bytes()) {
+        auto frame = reader.frame_at(at);
+        if (!frame) return std::unexpected(frame.error());
+        at += *frame ? frame_bytes((*frame)->header.payload_bytes) : base::k_block_bytes;
+        if (*frame) note(**frame, segments_[i]);
+      }
+    }
+    return {};
+  }
+
+  void note(const ReadFrame& frame, const SegmentFile& segment) {
+    // An earlier use of the file says nothing of this log's end.
+    if (segment.state == HeaderState::whole && frame.header.generation != segment.header.generation) return;
+    durable_ = std::max(durable_, frame.header.durable);
+    // An era's recovery frame is on disk before any other frame of it is written.
+    if (frame.header.era > end_.era && (frame.header.flags & FrameHeader::k_recovery) == 0) later_era_ = true;
+    end_.numbers_end = std::max({end_.numbers_end, frame.header.cut, frame.header.durable});
+    std::span<const std::byte> rest = frame.payload;
+    while (const auto record = take_record(rest)) end_.numbers_end = std::max(end_.numbers_end, record->seq + 1);
+  }
+
+  const Identity& identity_;
+  const std::span<SegmentFile> segments_;
+  const Apply& apply_;
+  LogEnd end_;
+  Pending pending_;
+  std::unique_ptr<FrameReader> reader_;
+  std::size_t current_ = 0;
+  std::uint64_t offset_ = 0;
+  std::uint64_t marker_next_frame_ = 0;
+  Seq durable_ = 0;
+  bool last_clean_ = false;
+  bool later_era_ = false;
+};
+
+}  // namespace
+
+Result<LogEnd> replay(const Identity& identity, std::span<SegmentFile> segments, const Apply& apply) {
+  return Replay(identity, segments, apply).run();
+}
+
+}  // namespace actable::wal

@@ -1,0 +1,186 @@
+#include "wal/segments.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <iterator>
+#include <utility>
+
+namespace actable::wal {
+namespace {
+
+constexpr std::string_view k_prefix = "log-";
+constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t k_prewrite_step_bytes = std::size_t{256} << 10;
+
+/// A block, or a few, of zeros, aligned for direct writes.
+template <std::size_t Bytes>
+struct alignas(base::k_block_bytes) Blocks {
+  std::array<std::byte, Bytes> bytes{};
+};
+
+std::optional<std::uint64_t> file_number_of(std::string_view name) {
+  if (!name.starts_with(k_prefix)) return std::nullopt;
+  name.remove_prefix(k_prefix.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number, 10);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::string segment_file_name(std::uint64_t file_number) {
+  std::array<char, 32> digits{};
+  std::snprintf(digits.data(), digits.size(), "%08llu", static_cast<unsigned long long>(file_number));
+  return std::string(k_prefix) + digits.data();
+}
+
+Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const std::filesystem::path& directory,
+                                               std::uint64_t store_id) {
+  auto names = files.list(directory);
+  if (!names) return std::unexpected(names.error());
+  std::vector<SegmentFile> segments;
+  for (const std::string& name : *names) {
+    const auto number = file_number_of(name);
+    if (!number || segment_file_name(*number) != name) continue;
+    auto file = files.open(directory / name, {.create = false, .write = true, .direct = true});
+    if (!file) return std::unexpected(file.error());
+    Blocks<base::k_block_bytes> block;
+    auto read = (*file)->read(0, block.bytes);
+    if (!read) return std::unexpected(read.error());
+    auto size = (*file)->size();
+    if (!size) return std::unexpected(size.error());
+    const DecodedHeader decoded = decode_segment_header(std::span(block.bytes).first(*read), store_id);
+    const std::string path = (directory / name).string();
+    if (decoded.state == HeaderState::newer) {
+      return fail(ErrorCode::unsupported, path + ": written in format " + std::to_string(decoded.version) +
+                                              ", this build reads " + std::to_string(k_format_version) +
+                                              "; open it with a newer version");
+    }
+    if (decoded.state == HeaderState::foreign) {
+      return fail(ErrorCode::corrupt, path + ": offset 0: this file is of another store; move it out of the directory");
+    }
+    segments.push_back({*number, std::move(*file), decoded.header, decoded.state, *size});
+  }
+  return segments;
+}
+
+Segments::Segments(base::FileSystem& files, std::filesystem::path directory, std::uint64_t store_id,
+                   std::uint64_t segment_bytes)
+    : files_(files), directory_(std::move(directory)), store_id_(store_id), segment_bytes_(segment_bytes) {}
+
+void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare) {
+  for (const auto* group : {&live, &spare}) {
+    for (const SegmentFile& segment : *group) {
+      file_number_last_ = std::max(file_number_last_, segment.file_number);
+      if (segment.state == HeaderState::whole) {
+        generation_last_ = std::max(generation_last_, segment.header.generation);
+      }
+    }
+  }
+  // A file whose header was lost in a crash may hold frames of a generation
+  // that nothing else tells of; used again with that one it would bring void
+  // frames back. A crash loses at most one header in each file.
+  generation_last_ += live.size() + spare.size();
+  std::ranges::move(live, std::back_inserter(live_));
+  spare_ = std::move(spare);
+  offset_ = offset;
+  prewritten_ = offset;
+}
+
+void Segments::mark_dirty(base::File* file, std::uint64_t frame_number) {
+  const auto found = std::ranges::find(dirty_, file, &Dirty::file);
+  if (found == dirty_.end()) {
+    dirty_.push_back({file, frame_number});
+  } else {
+    found->last_frame = std::max(found->last_frame, frame_number);
+  }
+}
+
+std::vector<base::File*> Segments::take_dirty(std::uint64_t completed_through) {
+  std::vector<base::File*> files;
+  files.reserve(dirty_.size());
+  for (const Dirty& dirty : dirty_) files.push_back(dirty.file);
+  std::erase_if(dirty_, [completed_through](const Dirty& dirty) { return dirty.last_frame <= completed_through; });
+  return files;
+}
+
+Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
+  const std::uint64_t number = ++file_number_last_;
+  auto file = files_.open(directory_ / segment_file_name(number), {.create = true, .write = true, .direct = true});
+  if (!file) return std::unexpected(file.error());
+  if (auto allocated = (*file)->allocate(bytes); !allocated) return std::unexpected(allocated.error());
+  if (auto synced = files_.sync_directory(directory_); !synced) return std::unexpected(synced.error());
+  return SegmentFile{number, std::move(*file), {}, HeaderState::broken, bytes};
+}
+
+Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min) {
+  const std::uint64_t bytes = std::max(segment_bytes_, base::k_block_bytes + bytes_min);
+  const auto fits = [bytes](const SegmentFile& spare) { return spare.bytes >= bytes; };
+  const auto found = std::ranges::find_if(spare_, fits);
+  const bool reused = found != spare_.end();
+  SegmentFile segment;
+  if (reused) {
+    segment = std::move(*found);
+    spare_.erase(found);
+  } else {
+    auto created = create_file(bytes);
+    if (!created) return std::unexpected(created.error());
+    segment = std::move(*created);
+  }
+  segment.header = {++generation_last_, frame_number, era, segment.bytes};
+  segment.state = HeaderState::whole;
+  Blocks<base::k_block_bytes> block;
+  encode(segment.header, store_id_, block.bytes);
+  if (auto written = segment.file->write(0, block.bytes); !written) return written;
+  offset_ = base::k_block_bytes;
+  prewritten_ = reused ? segment.bytes : offset_;
+  mark_dirty(segment.file.get(), frame_number);
+  live_.push_back(std::move(segment));
+  return {};
+}
+
+Result<Segments::Place> Segments::place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era) {
+  ACTABLE_ASSERT(bytes % base::k_block_bytes == 0);
+  if (live_.empty() || offset_ + bytes > live_.back().bytes) {
+    if (auto begun = begin_segment(frame_number, era, bytes); !begun) return std::unexpected(begun.error());
+  }
+  SegmentFile& segment = live_.back();
+  const Place place{segment.file.get(), offset_, segment.header.generation};
+  offset_ += bytes;
+  prewritten_ = std::max(prewritten_, offset_);
+  mark_dirty(segment.file.get(), frame_number);
+  return place;
+}
+
+Result<bool> Segments::prewrite() {
+  if (live_.empty()) return false;
+  SegmentFile& segment = live_.back();
+  const std::uint64_t goal = std::min(segment.bytes, offset_ + k_prewrite_ahead_bytes);
+  // Half of the way is left to go before the next piece is written, so that
+  // pieces are large.
+  if (prewritten_ >= segment.bytes || prewritten_ + k_prewrite_ahead_bytes / 2 > goal) return false;
+  static const Blocks<k_prewrite_step_bytes> zeros;
+  const std::uint64_t bytes = std::min<std::uint64_t>(k_prewrite_step_bytes, segment.bytes - prewritten_);
+  const auto piece =
+      std::span(zeros.bytes).first(static_cast<std::size_t>(bytes / base::k_block_bytes) * base::k_block_bytes);
+  if (piece.empty()) return false;
+  if (auto written = segment.file->write(prewritten_, piece); !written) return std::unexpected(written.error());
+  prewritten_ += piece.size();
+  mark_dirty(segment.file.get(), 0);
+  return true;
+}
+
+std::pair<std::uint64_t, std::uint64_t> Segments::release_before(std::uint64_t frame_number) {
+  while (live_.size() > 1 && live_[1].header.first_frame <= frame_number) {
+    spare_.push_back(std::move(live_.front()));
+    live_.pop_front();
+  }
+  return {live_.front().header.generation, live_.front().header.first_frame};
+}
+
+}  // namespace actable::wal

@@ -1,0 +1,107 @@
+#pragma once
+
+#include "base/file.h"
+#include "wal/format.h"
+#include "wal/identity.h"
+
+#include <actable/result.h>
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace actable::wal {
+
+/// A file of the log, named by a number that says nothing of its place in it.
+struct SegmentFile {
+  std::uint64_t file_number = 0;
+  std::unique_ptr<base::File> file;
+  SegmentHeader header;
+  HeaderState state = HeaderState::broken;
+  std::uint64_t bytes = 0;
+};
+
+[[nodiscard]] std::string segment_file_name(std::uint64_t file_number);
+
+/// Opens all segment files of the directory and reads their headers. Other
+/// files are left alone. Fails with io_error, or unsupported for a segment of a
+/// newer version, corrupt for one of another store.
+[[nodiscard]] Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files,
+                                                             const std::filesystem::path& directory,
+                                                             std::uint64_t store_id);
+
+/// Where frames go: the segment being written, those before it, and spare ones
+/// to be used again.
+///
+/// A frame never goes into a block that an earlier frame of the same generation
+/// used, but for void ones: after a crash the next era's frames take the place
+/// of those behind the last marker.
+///
+/// Blocks are zero-filled ahead of their use where there is time: on ext4 a
+/// sync after writing a fresh block took 1.6 to 2.7 ms at the 99th percentile,
+/// after writing a pre-written one 0.22 ms.
+///
+/// Thread safety: *confined* to the opening thread, then to the log's.
+class Segments {
+ public:
+  struct Place {
+    base::File* file;
+    std::uint64_t offset;
+    std::uint64_t generation;
+  };
+
+  Segments(base::FileSystem& files, std::filesystem::path directory, std::uint64_t store_id,
+           std::uint64_t segment_bytes);
+
+  /// Takes over what recovery found: `live` in the order of generations, the
+  /// last of which goes on at `offset`; `spare` to be used again.
+  void take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare);
+
+  /// A place for a frame of `bytes` (a multiple of the block), in the next
+  /// segment if this one has no room. Fails with io_error.
+  [[nodiscard]] Result<Place> place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era);
+
+  /// Zero-fills a piece of the blocks to come, unless enough are. True when
+  /// it did.
+  [[nodiscard]] Result<bool> prewrite();
+
+  /// Files that hold unsynced bytes, for a sync that begins now. Those whose
+  /// frames, all up to `completed_through`, are written are forgotten.
+  [[nodiscard]] std::vector<base::File*> take_dirty(std::uint64_t completed_through);
+
+  /// Segments that begin before frame `number` ends and whose successor begins
+  /// at or before it become spare, but never the one being written. Returns
+  /// the generation and first frame that the log begins with now.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> release_before(std::uint64_t frame_number);
+
+  [[nodiscard]] std::size_t live_count() const noexcept { return live_.size(); }
+  [[nodiscard]] std::size_t spare_count() const noexcept { return spare_.size(); }
+  [[nodiscard]] bool direct() const noexcept { return !live_.empty() && live_.back().file->direct(); }
+
+ private:
+  [[nodiscard]] Result<void> begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min);
+  [[nodiscard]] Result<SegmentFile> create_file(std::uint64_t bytes);
+  void mark_dirty(base::File* file, std::uint64_t frame_number);
+
+  base::FileSystem& files_;
+  const std::filesystem::path directory_;
+  const std::uint64_t store_id_;
+  const std::uint64_t segment_bytes_;
+  std::deque<SegmentFile> live_;
+  std::vector<SegmentFile> spare_;
+  struct Dirty {
+    base::File* file;
+    std::uint64_t last_frame;
+  };
+  std::vector<Dirty> dirty_;
+  std::uint64_t offset_ = 0;
+  std::uint64_t prewritten_ = 0;
+  std::uint64_t generation_last_ = 0;
+  std::uint64_t file_number_last_ = 0;
+};
+
+}  // namespace actable::wal

@@ -1,0 +1,227 @@
+#include "wal/staging.h"
+
+#include "base/assert.h"
+#include "base/park.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+namespace actable::wal {
+namespace {
+
+constexpr std::uint64_t k_index_mask = 0xffff'ffff;
+
+std::byte* allocate_blocks(std::size_t bytes) noexcept {
+  return static_cast<std::byte*>(std::aligned_alloc(base::k_block_bytes, bytes));
+}
+
+void make_empty(Buffer& buffer) noexcept {
+  buffer.frame_count.store(0, std::memory_order_relaxed);
+  buffer.next.store(nullptr, std::memory_order_relaxed);
+  buffer.frames_taken = 0;
+  buffer.writes_in_flight = 0;
+  buffer.finished = false;
+}
+
+}  // namespace
+
+bool has_room(const Stager& stager, std::size_t bytes) noexcept {
+  if (stager.reserved != nullptr) return k_frame_header_bytes + bytes <= stager.reserved->bytes;
+  if (stager.current == nullptr) return false;
+  // An oversize buffer is for one operation.
+  if (stager.current->oversize) return false;
+  // The worst case: the epoch changes before the pin, and a new frame begins.
+  return base::round_up(stager.position, base::k_block_bytes) + k_frame_header_bytes + bytes <= stager.current->bytes;
+}
+
+void adopt(Stager& stager, Buffer* fresh) noexcept {
+  if (stager.current == nullptr) {
+    // release: the buffer is empty; pairs with the acquire in the log's walk.
+    stager.first.store(fresh, std::memory_order_release);
+  } else {
+    ACTABLE_PARK("staging.close_buffer");
+    // release: closes the present buffer with all that was staged in it.
+    stager.current->next.store(fresh, std::memory_order_release);
+  }
+  stager.current = fresh;
+  stager.position = 0;
+}
+
+void append(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept {
+  if (stager.reserved != nullptr) adopt(stager, std::exchange(stager.reserved, nullptr));
+  Buffer& buffer = *stager.current;
+  std::uint32_t count = buffer.frame_count.load(std::memory_order_relaxed);
+  if (count == 0 || buffer.frames[count - 1].epoch != epoch) {
+    StagedFrame& fresh = buffer.frames[count];
+    fresh.begin = base::round_up(stager.position, base::k_block_bytes);
+    fresh.epoch = epoch;
+    stager.position = fresh.begin + k_frame_header_bytes;
+    fresh.end.store(stager.position, std::memory_order_relaxed);
+    fresh.records.store(0, std::memory_order_relaxed);
+    fresh.seq_max.store(0, std::memory_order_relaxed);
+    // release: the frame's beginning and epoch.
+    buffer.frame_count.store(++count, std::memory_order_release);
+    stager.began_frame = true;
+  }
+  StagedFrame& frame = buffer.frames[count - 1];
+  const std::size_t bytes = record_bytes(record.key.size(), record.value.size());
+  ACTABLE_ASSERT(stager.position + bytes <= buffer.bytes);
+  encode(record, buffer.memory + stager.position);
+  stager.position += bytes;
+  ACTABLE_PARK("staging.append");
+  frame.records.store(frame.records.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (frame.seq_max.load(std::memory_order_relaxed) < record.seq) {
+    frame.seq_max.store(record.seq, std::memory_order_relaxed);
+  }
+  // release: the record; pairs with the acquire when the frame is taken.
+  frame.end.store(stager.position, std::memory_order_release);
+}
+
+BufferPool::BufferPool(std::size_t bytes_max)
+    : bytes_max_(bytes_max),
+      buffers_max_(bytes_max / k_buffer_bytes),
+      by_index_(new std::atomic<Buffer*>[bytes_max / k_buffer_bytes + k_threads_max + k_slab_buffers]()) {}
+
+BufferPool::~BufferPool() {
+  for (const Slab& slab : slabs_) std::free(slab.memory);
+}
+
+Buffer* BufferPool::pop() noexcept {
+  // acquire: pairs with the release in `push`.
+  std::uint64_t head = free_.load(std::memory_order_acquire);
+  while ((head & k_index_mask) != 0) {
+    Buffer* const top = by_index_[(head & k_index_mask) - 1].load(std::memory_order_relaxed);
+    const std::uint64_t below = top->free_next.load(std::memory_order_relaxed);
+    const std::uint64_t fresh = ((head >> 32) + 1) << 32 | below;
+    if (free_.compare_exchange_weak(head, fresh, std::memory_order_acquire, std::memory_order_acquire)) return top;
+  }
+  return nullptr;
+}
+
+void BufferPool::push(Buffer* buffer) noexcept {
+  std::uint64_t head = free_.load(std::memory_order_relaxed);
+  std::uint64_t fresh = 0;
+  do {
+    buffer->free_next.store(static_cast<std::uint32_t>(head & k_index_mask), std::memory_order_relaxed);
+    fresh = ((head >> 32) + 1) << 32 | (std::uint64_t{buffer->index} + 1);
+    // release: the emptied buffer. seq_cst: see give_back.
+  } while (!free_.compare_exchange_weak(head, fresh, std::memory_order_seq_cst, std::memory_order_relaxed));
+}
+
+bool BufferPool::add_slab() {
+  const std::lock_guard lock(mutex_);
+  const std::size_t present = buffers_.load(std::memory_order_relaxed);
+  if (present >= buffers_max_.load(std::memory_order_relaxed)) return false;
+  Slab slab{allocate_blocks(k_slab_buffers * k_buffer_bytes),
+            std::unique_ptr<Buffer[]>(new (std::nothrow) Buffer[k_slab_buffers])};
+  if (slab.memory == nullptr || slab.buffers == nullptr) {
+    std::free(slab.memory);
+    return false;
+  }
+  try {
+    slabs_.reserve(slabs_.size() + 1);
+  } catch (const std::bad_alloc&) {
+    std::free(slab.memory);
+    return false;
+  }
+  for (std::size_t i = 0; i < k_slab_buffers; ++i) {
+    Buffer& buffer = slab.buffers[i];
+    buffer.memory = slab.memory + i * k_buffer_bytes;
+    buffer.bytes = k_buffer_bytes;
+    buffer.index = static_cast<std::uint32_t>(present + i);
+    by_index_[present + i].store(&buffer, std::memory_order_release);
+    push(&buffer);
+  }
+  slabs_.push_back(std::move(slab));
+  buffers_.store(present + k_slab_buffers, std::memory_order_relaxed);
+  slab_count_.store(slabs_.size(), std::memory_order_release);
+  return true;
+}
+
+Buffer* BufferPool::take_oversize(std::size_t bytes) noexcept {
+  const std::size_t rounded = base::round_up(bytes, base::k_block_bytes);
+  std::size_t present = oversize_bytes_.load(std::memory_order_relaxed);
+  do {
+    // One is always allowed, however large, so that every legal write can pass.
+    if (present != 0 && present + rounded > bytes_max_) return nullptr;
+  } while (!oversize_bytes_.compare_exchange_weak(present, present + rounded, std::memory_order_seq_cst));
+  auto* const buffer = new (std::nothrow) Buffer;
+  std::byte* const memory = buffer == nullptr ? nullptr : allocate_blocks(rounded);
+  if (memory == nullptr) {
+    delete buffer;
+    oversize_bytes_.fetch_sub(rounded, std::memory_order_seq_cst);
+    return nullptr;
+  }
+  buffer->memory = memory;
+  buffer->bytes = rounded;
+  buffer->oversize = true;
+  return buffer;
+}
+
+Buffer* BufferPool::try_take(std::size_t bytes) noexcept {
+  if (bytes > k_buffer_bytes) return take_oversize(bytes);
+  while (true) {
+    if (Buffer* const buffer = pop(); buffer != nullptr) {
+      make_empty(*buffer);
+      return buffer;
+    }
+    if (!add_slab()) return nullptr;
+  }
+}
+
+Buffer* BufferPool::take(std::size_t bytes, Deadline deadline, bool& waited) {
+  waited = false;
+  if (Buffer* const buffer = try_take(bytes); buffer != nullptr) return buffer;
+  waited = true;
+  // seq_cst: with the one in give_back: either it sees us waiting, or we see
+  // the buffer it gave back.
+  waiting_.fetch_add(1, std::memory_order_seq_cst);
+  Buffer* buffer = nullptr;
+  while (true) {
+    buffer = try_take(bytes);
+    if (buffer != nullptr) break;
+    std::unique_lock lock(mutex_);
+    if (shut_ || std::chrono::steady_clock::now() >= deadline) break;
+    // The time-out covers a buffer that came back between the look and the lock.
+    returned_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + std::chrono::milliseconds(1)));
+  }
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return buffer;
+}
+
+void BufferPool::drop_memory(Buffer& oversize) noexcept {
+  if (oversize.memory == nullptr) return;
+  std::free(oversize.memory);
+  oversize.memory = nullptr;
+  // seq_cst: with `waiting_`, see `take`.
+  oversize_bytes_.fetch_sub(oversize.bytes, std::memory_order_seq_cst);
+  tell_waiting();
+}
+
+void BufferPool::give_back(Buffer* buffer) noexcept {
+  if (buffer->oversize) {
+    drop_memory(*buffer);
+    delete buffer;
+  } else {
+    push(buffer);
+    tell_waiting();
+  }
+}
+
+void BufferPool::tell_waiting() noexcept {
+  if (waiting_.load(std::memory_order_seq_cst) != 0) returned_.notify_one();
+}
+
+void BufferPool::shut() {
+  const std::lock_guard lock(mutex_);
+  shut_ = true;
+  returned_.notify_all();
+}
+
+std::size_t BufferPool::bytes() const noexcept {
+  return buffers_.load(std::memory_order_relaxed) * k_buffer_bytes + oversize_bytes_.load(std::memory_order_relaxed);
+}
+
+}  // namespace actable::wal

@@ -1,0 +1,184 @@
+#pragma once
+
+#include "base/epoch.h"
+#include "base/file.h"
+#include "wal/format.h"
+
+#include <actable/result.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+/// Buffers that threads write their records into, and that the log writes from.
+///
+/// A thread (a `Stager`) fills one buffer at a time; its buffers form a list in
+/// the order of filling, whose last is the one being filled. Setting a buffer's
+/// `next` closes it: the thread is done with it. The log's thread walks each
+/// stager's list. So a record staged is found where it was staged or later in
+/// the same list, and no queue between the two can hide it from a closing
+/// round.
+///
+/// A buffer is divided into frames, each of one epoch, each beginning at a
+/// block's boundary. The thread begins a new frame with its first write in a
+/// new epoch; so once a round has waited for the writers of the epochs before
+/// its cut, those frames are final, and are written from where they lie while
+/// the thread fills the next.
+///
+/// Who writes what: the thread appends records and moves `end`, `frame_count`
+/// and `next` (release, so that what they cover is seen). The log's thread
+/// fills in frame headers and padding of final frames, and the fields marked as
+/// its own.
+namespace actable::wal {
+
+inline constexpr std::size_t k_buffer_bytes = 64 * 1024;
+inline constexpr std::size_t k_frames_per_buffer = k_buffer_bytes / base::k_block_bytes;
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+struct StagedFrame {
+  std::size_t begin = 0;
+  base::Epoch epoch = 0;
+  /// Ends of the records staged so far.
+  std::atomic<std::size_t> end{0};
+  std::atomic<std::uint32_t> records{0};
+  /// The highest number in it. It can be of a later epoch than the frame's: a
+  /// thread that is pinned leases from the epoch that there is by then.
+  std::atomic<Seq> seq_max{0};
+};
+
+struct Buffer {
+  std::byte* memory = nullptr;
+  std::size_t bytes = 0;
+  /// Place among the pool's buffers; meaningless for an oversize one.
+  std::uint32_t index = 0;
+  bool oversize = false;
+
+  std::array<StagedFrame, k_frames_per_buffer> frames;
+  std::atomic<std::uint32_t> frame_count{0};
+  std::atomic<Buffer*> next{nullptr};
+
+  // The log's thread's own.
+  std::uint32_t frames_taken = 0;
+  std::uint32_t writes_in_flight = 0;
+  bool finished = false;
+
+  // The pool's own: the free buffer below this one in the stack, plus one.
+  std::atomic<std::uint32_t> free_next{0};
+};
+
+/// One thread's side of the staging.
+///
+/// Thread safety: *confined* to its thread, but for `first` and `reading`.
+struct Stager {
+  Buffer* current = nullptr;
+  std::size_t position = 0;
+  /// Set when a frame was begun; the store tells the log's thread after unpinning.
+  bool began_frame = false;
+  /// An oversize buffer for the operation under way, linked once it is used.
+  Buffer* reserved = nullptr;
+  /// The pool has been told of this thread (`BufferPool::add_thread`).
+  bool counted = false;
+
+  std::atomic<Buffer*> first{nullptr};
+  // The log's thread's own: the buffer it has come to.
+  Buffer* reading = nullptr;
+};
+
+/// Hands out buffers and takes them back, within a limit on their memory.
+///
+/// Free buffers form a stack whose head holds an index and a count of changes
+/// in one word, so that a head that went and came back is told apart; buffers
+/// are never freed before the pool.
+///
+/// Thread safety: *synchronized*.
+class BufferPool {
+ public:
+  explicit BufferPool(std::size_t bytes_max);
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  /// Raises the limit by one buffer: each staging thread holds one.
+  void add_thread() noexcept { buffers_max_.fetch_add(1, std::memory_order_relaxed); }
+
+  /// A buffer of at least `bytes`, empty. Null when none is to be had now.
+  [[nodiscard]] Buffer* try_take(std::size_t bytes) noexcept;
+
+  /// As `try_take`, waiting until `deadline` or until `shut`. Sets `waited`.
+  [[nodiscard]] Buffer* take(std::size_t bytes, Deadline deadline, bool& waited);
+
+  /// Called by the log's thread.
+  void give_back(Buffer* buffer) noexcept;
+
+  /// Frees the memory of an oversize buffer that is written, while its thread
+  /// may still have to link the next one to it. Called by the log's thread.
+  void drop_memory(Buffer& oversize) noexcept;
+
+  /// Ends all waiting, for good: the log has failed or closes.
+  void shut();
+
+  /// Calls `f(span)` for each piece of memory not yet shown to it.
+  template <class F>
+  void for_each_new_slab(F&& f);
+
+  [[nodiscard]] std::size_t bytes() const noexcept;
+
+ private:
+  static constexpr std::size_t k_slab_buffers = 16;
+
+  [[nodiscard]] Buffer* pop() noexcept;
+  void push(Buffer* buffer) noexcept;
+  void tell_waiting() noexcept;
+  [[nodiscard]] Buffer* take_oversize(std::size_t bytes) noexcept;
+  [[nodiscard]] bool add_slab();
+
+  struct Slab {
+    std::byte* memory;
+    std::unique_ptr<Buffer[]> buffers;
+  };
+
+  const std::size_t bytes_max_;
+  std::atomic<std::size_t> buffers_max_;
+  std::atomic<std::size_t> buffers_{0};
+  std::atomic<std::size_t> oversize_bytes_{0};
+  // Index plus one of the top free buffer in the low half, count in the high.
+  alignas(64) std::atomic<std::uint64_t> free_{0};
+  std::unique_ptr<std::atomic<Buffer*>[]> by_index_;
+
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::atomic<unsigned> waiting_{0};
+  bool shut_ = false;
+  std::vector<Slab> slabs_;
+  std::atomic<std::size_t> slab_count_{0};
+  std::size_t slabs_shown_ = 0;
+};
+
+/// True when `bytes` of records can be appended, whatever epoch they will fall
+/// in. Otherwise a buffer that holds them and a frame's header must be given to
+/// `adopt`.
+[[nodiscard]] bool has_room(const Stager& stager, std::size_t bytes) noexcept;
+
+/// Closes the present buffer and goes on in `fresh`.
+void adopt(Stager& stager, Buffer* fresh) noexcept;
+
+/// Stages a record in the frame of `epoch`. There is room.
+void append(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept;
+
+template <class F>
+void BufferPool::for_each_new_slab(F&& f) {
+  if (slab_count_.load(std::memory_order_acquire) == slabs_shown_) return;
+  const std::lock_guard lock(mutex_);
+  for (; slabs_shown_ < slabs_.size(); ++slabs_shown_) {
+    f(std::span(slabs_[slabs_shown_].memory, k_slab_buffers * k_buffer_bytes));
+  }
+}
+
+}  // namespace actable::wal

@@ -1,0 +1,368 @@
+#include "wal/writer.h"
+
+#include "base/assert.h"
+#include "base/park.h"
+#include "wal/gather_block.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+
+namespace actable::wal {
+namespace {
+
+constexpr std::size_t k_gather_blocks = 8;
+// How often a closing round looks whether the writers have finished.
+constexpr std::chrono::microseconds k_poll_interval{50};
+
+// An idle writer looks around this often whether spaces without a log have
+// moved the numbers on so far that the log should say so (k_epochs_skipped in
+// wal/log.cc).
+constexpr std::chrono::seconds k_idle_wait{60};
+constexpr base::Epoch k_epochs_unmarked_max = 1 << 16;
+
+std::int64_t ticks(Clock::time_point at) { return at.time_since_epoch().count(); }
+
+}  // namespace
+
+Writer::Writer(WriterConfig config, base::Epochs& epochs, base::PerThread<Stager>& stagers, BufferPool& pool,
+               Segments segments, std::unique_ptr<base::WriteQueue> queue, Durable& durable)
+    : config_(std::move(config)),
+      epochs_(epochs),
+      stagers_(stagers),
+      pool_(pool),
+      segments_(std::move(segments)),
+      queue_(std::move(queue)),
+      durable_(durable),
+      next_frame_(config_.next_frame),
+      completed_through_(config_.next_frame - 1) {
+  for (std::size_t i = 0; i < k_gather_blocks; ++i) {
+    gather_blocks_.push_back(std::make_unique<GatherBlock>());
+    queue_->add_memory(std::span(gather_blocks_.back()->memory, k_buffer_bytes));
+  }
+}
+
+Writer::~Writer() {
+  if (thread_.joinable()) stop();
+}
+
+Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
+  const std::uint64_t bytes = frame_bytes(0);
+  auto place = segments_.place(bytes, next_frame_, config_.era);
+  if (!place) return std::unexpected(place.error());
+  GatherBlock& block = *gather_blocks_.front();
+  const auto frame = std::span(block.memory, static_cast<std::size_t>(bytes));
+  std::ranges::fill(frame, std::byte{0});
+  seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, config_.era, cut, durable, 0, 0},
+             config_.store_id, frame);
+  if (auto written = place->file->write(place->offset, frame); !written) return written;
+  synced_marker_frame_ = completed_through_ = next_frame_++;
+  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+    if (auto synced = file->sync(); !synced) return synced;
+  }
+  durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
+  direct_io_ = segments_.direct();
+  counters_.frames.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> Writer::start() {
+  try {
+    thread_ = std::thread([this] { run(); });
+    return {};
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::no_memory,
+                std::string("the system gives no thread for the log (") + error.what() + "); raise its limits");
+  }
+}
+
+void Writer::stop() {
+  if (!thread_.joinable()) return;
+  // release: what was staged; the thread looks once more after seeing it.
+  stopping_.store(true, std::memory_order_release);
+  queue_->wake();
+  thread_.join();
+}
+
+void Writer::wake() noexcept { queue_->wake(); }
+
+void Writer::run() {
+  std::vector<base::Completion> completions;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    try {
+      pass(completions);
+    } catch (const std::bad_alloc&) {
+      fail_log({ErrorCode::no_memory, "no memory"});
+    }
+    queue_->wait(time_to_wait(), completions);
+    idle_.store(false, std::memory_order_relaxed);
+  }
+  pass(completions);
+  drain();
+  if (!failed_) write_clean_close();
+  drain();
+}
+
+void Writer::pass(std::vector<base::Completion>& completions) {
+  while (!completions.empty()) {
+    // Taken off first: if memory runs out on the way, none is looked at twice.
+    const base::Completion completion = std::move(completions.back());
+    completions.pop_back();
+    complete(completion);
+  }
+  pool_.for_each_new_slab([this](std::span<std::byte> slab) { queue_->add_memory(slab); });
+  if (failed_) return;
+  const Clock::time_point now = Clock::now();
+  passed_at_.store(ticks(now), std::memory_order_relaxed);
+  take_closed_buffers();
+  step_round(now);
+  step_sync(now);
+  step_release();
+  step_prewrite();
+  step_idle();
+}
+
+std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
+  using Nanoseconds = std::chrono::nanoseconds;
+  if (failed_) return std::nullopt;
+  if (idle_.load(std::memory_order_relaxed)) return k_idle_wait;
+  if (round_ == Round::waiting_for_writers) return k_poll_interval;
+  Clock::time_point until = round_next_at_;
+  const Clock::time_point now = Clock::now();
+  if (unsynced_since_ && syncs_in_flight_ == 0) {
+    const Clock::time_point due = *unsynced_since_ + config_.sync_interval - config_.write_interval;
+    // A sync that is due already waits for writes to complete, which wakes us.
+    if (due > now) until = std::min(until, due);
+  }
+  return std::max(Nanoseconds{0}, std::chrono::duration_cast<Nanoseconds>(until - now));
+}
+
+void Writer::complete(const base::Completion& completion) {
+  const InFlight done = in_flight_[completion.tag];
+  ACTABLE_ASSERT(done.kind != InFlight::Kind::unused);
+  in_flight_[completion.tag] = {};
+  in_flight_free_.push_back(completion.tag);
+  if (completion.error) fail_log(*completion.error);
+  if (done.kind == InFlight::Kind::sync) {
+    if (--syncs_in_flight_ == 0 && !failed_) sync_completed(Clock::now());
+    return;
+  }
+  if (!completion.error) frame_completed(done.frame_number);
+  if (done.gather != nullptr) {
+    done.gather->in_flight = false;
+    done.gather->payload_bytes = 0;
+    done.gather->records = 0;
+  }
+  if (done.buffer != nullptr) {
+    --done.buffer->writes_in_flight;
+    finish_buffer(*done.buffer);
+  }
+}
+
+void Writer::frame_completed(std::uint64_t number) {
+  completed_ahead_[static_cast<std::size_t>(number - completed_through_ - 1)] = true;
+  while (!completed_ahead_.empty() && completed_ahead_.front()) {
+    completed_ahead_.pop_front();
+    ++completed_through_;
+  }
+}
+
+void Writer::fail_log(const Error& error) {
+  if (failed_) return;
+  failed_ = true;
+  durable_.fail(error.message);
+  pool_.shut();
+  if (config_.log) {
+    config_.log(LogLevel::error, "the log failed, the store is read-only from now on: " + error.message);
+  }
+}
+
+void Writer::step_round(Clock::time_point now) {
+  if (round_ == Round::none && (now >= round_next_at_ || durable_.wanted() > last_cut_)) begin_round();
+  if (round_ == Round::waiting_for_writers && !epochs_.writers_before(base::epoch_of(round_cut_))) close_round(now);
+}
+
+void Writer::begin_round() {
+  round_cut_ = epochs_.bump();
+  ACTABLE_PARK("log.bumped");
+  base::heavy_fence();
+  round_ = Round::waiting_for_writers;
+}
+
+void Writer::close_round(Clock::time_point now) {
+  GatherBlock* const gather = free_gather_block();
+  if (gather == nullptr) return;  // All are in flight: a completion wakes us.
+  round_ = Round::none;
+  round_next_at_ = now + config_.write_interval;
+  epochs_.raise_safe(base::epoch_of(round_cut_));
+  stagers_.for_each([&](Stager& stager) { take_frames(stager, base::epoch_of(round_cut_), gather); });
+  if (failed_) return;
+  last_cut_ = round_cut_;
+  if (unmarked()) {
+    const std::uint64_t number = next_frame_;
+    if (!emit_gathered(*gather, round_cut_, 0)) return;
+    sealed_ = false;
+    last_marker_cut_ = round_cut_;
+    markers_.push_back({round_cut_, number, now, round_cut_});
+  } else if (!markers_.empty()) {
+    markers_.back().covers = round_cut_;
+  } else if (syncs_in_flight_ != 0) {
+    syncing_.covers = round_cut_;
+  } else {
+    durable_.raise(round_cut_);
+  }
+  counters_.rounds.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Writer::step_sync(Clock::time_point now) {
+  if (failed_ || syncs_in_flight_ != 0) return;
+  const bool due = durable_.wanted() > durable_.number() ||
+                   (unsynced_since_ && now >= *unsynced_since_ + config_.sync_interval - config_.write_interval);
+  if (!due) return;
+  std::optional<Marker> latest;
+  while (!markers_.empty() && markers_.front().frame_number <= completed_through_) {
+    latest = markers_.front();
+    markers_.pop_front();
+  }
+  if (latest) begin_sync(*latest, now);
+}
+
+void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
+  syncing_ = marker;
+  sync_began_at_ = now;
+  unsynced_since_.reset();
+  if (!markers_.empty()) {
+    unsynced_since_ = markers_.front().taken_at;
+  } else if (unmarked()) {
+    unsynced_since_ = now;
+  }
+  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+    ++syncs_in_flight_;
+    queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
+  }
+}
+
+void Writer::sync_completed(Clock::time_point now) {
+  durable_marker_ = syncing_.cut;
+  synced_marker_frame_ = syncing_.frame_number;
+  unsynced_since_shared_.store(unsynced_since_ ? ticks(*unsynced_since_) : 0, std::memory_order_relaxed);
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - sync_began_at_).count();
+  counters_.syncs.fetch_add(1, std::memory_order_relaxed);
+  counters_.sync_last_us.store(took, std::memory_order_relaxed);
+  if (took > counters_.sync_max_us.load(std::memory_order_relaxed)) {
+    counters_.sync_max_us.store(took, std::memory_order_relaxed);
+  }
+  // Last: who waits finds the sync counted.
+  durable_.raise(syncing_.covers);
+}
+
+void Writer::step_release() {
+  if (!release_wanted_.exchange(false, std::memory_order_acquire)) return;
+  std::optional<Release> release;
+  {
+    const std::lock_guard lock(release_mutex_);
+    release = std::exchange(release_, std::nullopt);
+  }
+  if (!release) return;
+  // The log must go on to begin with a segment that is on disk, a marker behind it.
+  const auto [generation, first_frame] =
+      segments_.release_before(std::min(release->frame_number, synced_marker_frame_));
+  if (auto published = release->publish(generation, first_frame); !published) fail_log(published.error());
+}
+
+void Writer::step_prewrite() {
+  counters_.segments.store(segments_.live_count(), std::memory_order_relaxed);
+  counters_.spare.store(segments_.spare_count(), std::memory_order_relaxed);
+  counters_.registered.store(queue_->memory_registered(), std::memory_order_relaxed);
+  next_frame_shared_.store(next_frame_, std::memory_order_release);
+  if (failed_ || in_flight_free_.size() != in_flight_.size()) return;
+  auto done = segments_.prewrite();
+  if (!done) fail_log(done.error());
+}
+
+void Writer::step_idle() {
+  const bool at_rest = !failed_ && round_ == Round::none && markers_.empty() && syncs_in_flight_ == 0 && !unmarked() &&
+                       durable_.number() >= last_cut_ && !anything_staged();
+  if (!at_rest || durable_.wanted() > durable_.number()) return;
+  if (base::epoch_of(last_cut_) - base::epoch_of(sealed_cut_) > k_epochs_unmarked_max) sealed_ = false;
+  if (!sealed_) seal_tail(0);
+  if (failed_ || !sealed_) return;
+  idle_.store(true, std::memory_order_relaxed);
+  base::heavy_fence();
+  if (anything_staged() || durable_.wanted() > durable_.number()) {
+    idle_.store(false, std::memory_order_relaxed);
+    round_next_at_ = Clock::now() + config_.write_interval;
+  }
+}
+
+/// Writes a frame that says how far the log is on disk, so that later damage to
+/// what was synced is told from a torn tail.
+void Writer::seal_tail(std::uint32_t flags) {
+  GatherBlock* const gather = free_gather_block();
+  if (gather == nullptr || !emit_gathered(*gather, last_cut_, flags)) return;
+  sealed_ = true;
+  sealed_cut_ = last_cut_;
+}
+
+void Writer::drain() {
+  std::vector<base::Completion> completions;
+  while (in_flight_free_.size() != in_flight_.size()) {
+    queue_->wait(std::nullopt, completions);
+    for (const base::Completion& completion : completions) complete(completion);
+    completions.clear();
+  }
+}
+
+void Writer::write_clean_close() {
+  // Nobody writes any more, so the numbers handed out so far are all below.
+  last_cut_ = epochs_.bump();
+  seal_tail(FrameHeader::k_clean);
+  drain();
+  if (failed_) return;
+  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+    ++syncs_in_flight_;
+    syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
+    queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
+  }
+}
+
+void Writer::release_before(std::uint64_t frame_number,
+                            std::function<Result<void>(std::uint64_t, std::uint64_t)> publish) {
+  {
+    const std::lock_guard lock(release_mutex_);
+    release_ = Release{frame_number, std::move(publish)};
+  }
+  release_wanted_.store(true, std::memory_order_release);
+  wake();
+}
+
+LogStats Writer::stats() const {
+  LogStats stats;
+  stats.io = queue_->name();
+  stats.registered_buffers = counters_.registered.load(std::memory_order_relaxed);
+  stats.direct_io = direct_io_;
+  stats.rounds = counters_.rounds.load(std::memory_order_relaxed);
+  stats.syncs = counters_.syncs.load(std::memory_order_relaxed);
+  stats.frames = counters_.frames.load(std::memory_order_relaxed);
+  stats.written_bytes = counters_.written_bytes.load(std::memory_order_relaxed);
+  stats.segments = counters_.segments.load(std::memory_order_relaxed);
+  stats.segments_spare = counters_.spare.load(std::memory_order_relaxed);
+  stats.staging_bytes = pool_.bytes();
+  stats.sync_duration_last = std::chrono::microseconds(counters_.sync_last_us.load(std::memory_order_relaxed));
+  stats.sync_duration_max = std::chrono::microseconds(counters_.sync_max_us.load(std::memory_order_relaxed));
+  return stats;
+}
+
+std::chrono::microseconds Writer::lag() const noexcept {
+  const auto since = [now = ticks(Clock::now())](std::int64_t at) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::duration(now - at));
+  };
+  const std::int64_t unsynced = unsynced_since_shared_.load(std::memory_order_relaxed);
+  if (unsynced != 0) return since(unsynced);
+  // Held up in a slow call, the thread may not have seen what was staged since.
+  const bool at_rest = idle() || durable_.number() >= epochs_.next_seq();
+  return at_rest ? std::chrono::microseconds{0} : since(passed_at_.load(std::memory_order_relaxed));
+}
+
+}  // namespace actable::wal
