@@ -76,14 +76,16 @@ Seq Epochs::restart_at(Seq seq) noexcept {
   return at;
 }
 
-void Epochs::advance_seldom() noexcept {
+bool Epochs::advance_seldom() noexcept {
   using std::chrono::steady_clock;
   constexpr std::int64_t k_interval = std::chrono::steady_clock::duration(std::chrono::milliseconds(1)).count();
   const std::int64_t now = steady_clock::now().time_since_epoch().count();
   std::int64_t before = advanced_at_.load(std::memory_order_relaxed);
-  if (now - before < k_interval) return;
+  if (now - before < k_interval) return false;
   // relaxed: elects one thread; nothing is published by it.
-  if (advanced_at_.compare_exchange_strong(before, now, std::memory_order_relaxed)) advance();
+  if (!advanced_at_.compare_exchange_strong(before, now, std::memory_order_relaxed)) return false;
+  advance();
+  return true;
 }
 
 void Epochs::advance() noexcept {

@@ -168,8 +168,8 @@ class Epochs {
   }
 
   /// As `advance`, unless somebody did within the last millisecond: epochs are
-  /// not for ever, and each costs all threads a lease.
-  void advance_seldom() noexcept;
+  /// not for ever, and each costs all threads a lease. True when it advanced.
+  bool advance_seldom() noexcept;
 
   [[nodiscard]] unsigned live_threads() const noexcept { return slots_.live_threads(); }
 

@@ -28,6 +28,9 @@ constexpr unsigned k_empties_keep = 16;
 // A thread sees to a new epoch after retiring this much: about the second-level
 // cache, so that reused blocks are still near.
 constexpr std::size_t k_advance_bytes = std::size_t{1} << 20;
+// ... and after this much however short ago the last epoch began, so that what
+// is on its way round is bounded by bytes and not by the speed of the machine.
+constexpr std::size_t k_advance_bytes_max = std::size_t{8} << 20;
 constexpr unsigned k_small_classes = 64;
 
 }  // namespace
@@ -287,6 +290,19 @@ void RecordMemory::retire(Cache& cache, void* block, std::size_t bytes) noexcept
   if (own->retiring->count == magazine_capacity(size_class)) to_limbo(cache, size_class);
 }
 
+void RecordMemory::advance_epoch(Cache& cache, std::size_t retired_bytes) noexcept {
+  cache.retired_since_advance_ += retired_bytes;
+  cache.retired_since_look_ += retired_bytes;
+  if (cache.retired_since_look_ < k_advance_bytes) return;
+  cache.retired_since_look_ = 0;
+  if (cache.retired_since_advance_ >= k_advance_bytes_max) {
+    epochs_.advance();
+  } else if (!epochs_.advance_seldom()) {
+    return;
+  }
+  cache.retired_since_advance_ = 0;
+}
+
 void RecordMemory::to_limbo(Cache& cache, unsigned size_class) noexcept {
   ClassCache& own = *cache.classes_[size_class];
   Magazine* const magazine = own.retiring;
@@ -305,11 +321,7 @@ void RecordMemory::to_limbo(Cache& cache, unsigned size_class) noexcept {
   const std::size_t bytes = magazine->count * bytes_of(size_class);
   retired_.fetch_add(bytes, std::memory_order_relaxed);
   cache.budget_due_ = true;
-  cache.retired_since_advance_ += bytes;
-  if (cache.retired_since_advance_ >= k_advance_bytes) {
-    cache.retired_since_advance_ = 0;
-    epochs_.advance_seldom();
-  }
+  advance_epoch(cache, bytes);
   share_surplus(cache, size_class);
 }
 

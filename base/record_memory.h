@@ -91,6 +91,7 @@ class RecordMemory {
   Magazine* take_empty(Cache& cache) noexcept;
   void put_empty(Cache& cache, Magazine* magazine) noexcept;
   void to_limbo(Cache& cache, unsigned size_class) noexcept;
+  void advance_epoch(Cache& cache, std::size_t retired_bytes) noexcept;
   Magazine* from_limbo(Cache& cache, unsigned size_class) noexcept;
   void share_surplus(Cache& cache, unsigned size_class) noexcept;
 
@@ -128,6 +129,7 @@ class RecordMemory::Cache {
   unsigned empties_count_ = 0;
   bool budget_due_ = false;
   std::size_t retired_since_advance_ = 0;
+  std::size_t retired_since_look_ = 0;
 };
 
 }  // namespace actable::base

@@ -128,6 +128,8 @@ std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   if (failed_) return std::nullopt;
   if (idle_.load(std::memory_order_relaxed)) return k_idle_wait;
   if (round_ == Round::waiting_for_writers) return k_poll_interval;
+  // Wanted while the last round was closing: the wake for it is used up.
+  if (durable_.wanted() > last_cut_) return Nanoseconds{0};
   Clock::time_point until = round_next_at_;
   const Clock::time_point now = Clock::now();
   if (unsynced_since_ && syncs_in_flight_ == 0) {

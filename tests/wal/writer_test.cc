@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -151,6 +152,36 @@ TEST_CASE("a record numbered above the cut of the round that takes it is durable
     const auto left = disk.power_cut(random);
     REQUIRE(difference(must(look(*left, log_options(io))).records, life.written()) == "");
   }
+}
+
+TEST_CASE("who asks for a write while a round that misses it is closing gets the next round at once") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  Options options = log_options(io);
+  options.write_interval = options.sync_interval = 1h;
+  SimulatedDisk disk;
+  Life life(disk, options);
+  life.write_durably("k", "v");
+  base::Epochs& epochs = life.epochs();
+  std::optional<base::WritePin> pin(std::in_place, epochs, *epochs.slot(base::thread_index()));
+  // Draws a number and stages nothing, so that the round finds nothing to write.
+  std::jthread first([&] {
+    base::Epochs::Slot& own = *epochs.slot(base::thread_index());
+    const Seq drawn = epochs.draw(own, base::WritePin(epochs, own).epoch(), 0);
+    must(life.wait_durable(drawn));
+  });
+  until("a round begins", [&] { return epochs.now() > pin->epoch(); });
+  std::atomic<Seq> seq{0};
+  std::jthread second([&] {
+    seq = life.write("k", "w");
+    must(life.wait_durable(seq));
+  });
+  until("the second has written", [&] { return seq != 0; });
+  // Long enough for the log's thread to take notice that the second waits.
+  CHECK(stays(5ms, [&] { return life.durable() <= seq; }));
+  pin.reset();
+  const bool soon = !stays(5s, [&] { return life.durable() <= seq; });
+  must(life.close());  // Lets the two go if nothing else did.
+  CHECK(soon);
 }
 
 TEST_CASE("many who wait share a sync") {
