@@ -38,6 +38,7 @@ struct LogStats {
   std::uint64_t written_bytes = 0;
   std::uint64_t segments = 0;
   std::uint64_t segments_spare = 0;
+  /// Memory for writes on their way to the log, taken 1 MiB at a time.
   std::size_t staging_bytes = 0;
   /// Writers that had to wait for room, and those that gave up.
   std::uint64_t waits = 0;

@@ -22,7 +22,7 @@ struct Access;
 ///
 /// Every write has a number from one counter. After a crash the store comes
 /// back as an exact prefix of its writes by number: all below the recovered
-/// cut, none at or above it; whatever was reported durable is below it.
+/// cut, none at or above it; every write that was reported durable is below it.
 ///
 /// After `fork` only the parent may use a store.
 ///

@@ -6,19 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <barrier>
 #include <cstring>
-#include <exception>
 #include <fstream>
-#include <mutex>
-#include <stdexcept>
-#include <thread>
 
 namespace actable::test {
-
-void fail_test(const std::string& why) { throw std::runtime_error(why); }
-
-std::string describe(const Error& error) { return std::string(to_string(error.code)) + ": " + error.message; }
 
 Options small_store(const std::filesystem::path& directory, LogIo io) {
   Options options;
@@ -94,36 +85,6 @@ std::optional<std::uint64_t> unseal(std::string_view value) {
   if (value.size() < sizeof number) return std::nullopt;
   std::memcpy(&number, value.data(), sizeof number);
   return value == sealed(number, value.size()) ? std::optional(number) : std::nullopt;
-}
-
-void together(unsigned threads, const std::function<void(unsigned)>& work) {
-  std::barrier start(static_cast<std::ptrdiff_t>(threads));
-  std::mutex mutex;
-  std::exception_ptr first;
-  {
-    std::vector<std::jthread> crew;
-    for (unsigned i = 0; i < threads; ++i) {
-      crew.emplace_back([&, i] {
-        try {
-          start.arrive_and_wait();
-          work(i);
-        } catch (...) {
-          const std::scoped_lock hold(mutex);
-          if (!first) first = std::current_exception();
-        }
-      });
-    }
-  }
-  if (first) std::rethrow_exception(first);
-}
-
-bool eventually(std::chrono::microseconds limit, const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return condition();
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 std::size_t resident_bytes() {

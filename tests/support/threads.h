@@ -1,22 +1,16 @@
 #pragma once
 
+#include "tests/support/results.h"
+
 #include <barrier>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <stdexcept>
-#include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 namespace actable::test {
-
-/// Throws unless `holds`; for threads, which cannot use Catch2's assertions.
-inline void expect(bool holds, std::string_view what) {
-  if (!holds) throw std::runtime_error(std::string(what));
-}
 
 /// Runs `work(0)` to `work(threads - 1)`, each on its own thread, from one
 /// starting shot, and joins them. Throws what the first failing one threw.

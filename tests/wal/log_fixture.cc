@@ -4,49 +4,8 @@
 #include "wal/frame_reader.h"
 
 #include <algorithm>
-#include <exception>
-#include <stdexcept>
-#include <thread>
 
 namespace actable::test {
-
-void fail_test(const std::string& why) { throw std::runtime_error(why); }
-
-void until(std::string_view what, const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) fail_test("waited in vain until " + std::string(what));
-    std::this_thread::yield();
-  }
-}
-
-bool stays(std::chrono::milliseconds time, const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + time;
-  while (std::chrono::steady_clock::now() < end) {
-    if (!condition()) return false;
-    std::this_thread::yield();
-  }
-  return condition();
-}
-
-void together(unsigned threads, const std::function<void(unsigned)>& work) {
-  std::mutex mutex;
-  std::exception_ptr first;
-  {
-    std::vector<std::jthread> crew;
-    for (unsigned i = 0; i < threads; ++i) {
-      crew.emplace_back([&, i] {
-        try {
-          work(i);
-        } catch (...) {
-          const std::lock_guard lock(mutex);
-          if (!first) first = std::current_exception();
-        }
-      });
-    }
-  }
-  if (first) std::rethrow_exception(first);
-}
 
 Records below(Seq cut, Records records) {
   std::erase_if(records, [cut](const Record& record) { return record.seq >= cut; });

@@ -1,11 +1,13 @@
 #pragma once
 
 #include "base/epoch.h"
+#include "tests/support/results.h"
 #include "tests/support/seed.h"
+#include "tests/support/threads.h"
+#include "tests/support/wait.h"
 #include "tests/wal/simulated_disk.h"
 #include "wal/log.h"
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,30 +20,6 @@
 /// What the log's tests are written in. No word of it asserts through Catch2:
 /// failures are exceptions, so that any thread may use it.
 namespace actable::test {
-
-/// The value of a result that has to be there. Throws its code and message.
-[[noreturn]] void fail_test(const std::string& why);
-template <class T>
-T must(Result<T> result) {
-  if (!result) fail_test(std::string(to_string(result.error().code)) + ": " + result.error().message);
-  if constexpr (!std::is_void_v<T>) return *std::move(result);
-}
-
-/// Returns as soon as `condition` holds; throws when it does not within a minute.
-void until(std::string_view what, const std::function<bool()>& condition);
-
-/// True when `condition` held all through that time. Looks without pause.
-[[nodiscard]] bool stays(std::chrono::milliseconds time, const std::function<bool()>& condition);
-
-/// Runs `work(0)` to `work(threads - 1)`, each on a thread, and joins them.
-/// Throws what the first failing one threw.
-void together(unsigned threads, const std::function<void(unsigned)>& work);
-
-/// "ok", or the name of the error's code.
-template <class T>
-std::string outcome(const Result<T>& result) {
-  return result ? "ok" : std::string(to_string(result.error().code));
-}
 
 /// A record, as it was written or read back. By number, then by key.
 struct Record {
