@@ -144,7 +144,7 @@ TEST_CASE("a record numbered above the cut of the round that takes it is durable
     life.round();
     // Pinned in one epoch, it draws in the next: a round has begun, and waits.
     const Seq seq = must(life.try_stage({{.key = "k", .value = "v"}}, [&](const Life::Draw& draw) {
-      const base::Epoch pinned = life.epochs().now();
+      const base::Epoch pinned = life.epochs().slot(base::thread_index())->write.load();
       until("a round begins", [&] { return life.epochs().now() > pinned; });
       return draw(0);
     }));
