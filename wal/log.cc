@@ -10,11 +10,12 @@ namespace {
 
 // After a crash the numbers continue this many epochs above all that the log
 // shows, because threads may have been given numbers that never reached it. An
-// epoch begins with each round and, at most once a millisecond, when threads
-// have retired memory; the log's thread writes a marker at least every minute
-// in which they do, so the log is never that many epochs behind, unless it has
-// failed or the disk stands still for an hour. 2^40 epochs allow for a quarter
-// of a million crashes, or 30 years of an epoch each millisecond.
+// epoch begins with each round and, when threads retire memory, at most once a
+// millisecond or once for 8 MiB that a thread retired; the log's thread writes a
+// marker at least every minute in which they do. So the log is never that many
+// epochs behind, unless it has failed or the disk stands still for half an hour
+// in which 10 GB are retired each second. 2^40 epochs allow for a quarter of a
+// million crashes, or 30 years of an epoch each millisecond.
 constexpr base::Epoch k_epochs_skipped = base::Epoch{1} << 22;
 
 // Full buffers that writers hand over before they wake the log's thread.

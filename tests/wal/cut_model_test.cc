@@ -10,8 +10,8 @@
 #include <thread>
 
 // The rules of leases, epochs, rounds and the cut (docs/architecture.md), checked
-// on the code as cut_model.py checks them on a model: random writers, a power
-// cut at a random moment, and then what is recovered must be
+// on the code and not on a model of it: random writers, a power cut at a random
+// moment, and then what is recovered must be
 //   an exact prefix by number that holds all that was durable,
 //   closed under real time: no effect without its cause,
 //   of whole batches,
