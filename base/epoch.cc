@@ -1,6 +1,7 @@
 #include "base/epoch.h"
 
 #include "base/park.h"
+#include "base/simulation.h"
 
 #include <algorithm>
 #include <chrono>
@@ -77,9 +78,8 @@ Seq Epochs::restart_at(Seq seq) noexcept {
 }
 
 bool Epochs::advance_seldom() noexcept {
-  using std::chrono::steady_clock;
-  constexpr std::int64_t k_interval = std::chrono::steady_clock::duration(std::chrono::milliseconds(1)).count();
-  const std::int64_t now = steady_clock::now().time_since_epoch().count();
+  constexpr std::int64_t k_interval = Clock::duration(std::chrono::milliseconds(1)).count();
+  const std::int64_t now = Clock::now().time_since_epoch().count();
   std::int64_t before = advanced_at_.load(std::memory_order_relaxed);
   if (now - before < k_interval) return false;
   // relaxed: elects one thread; nothing is published by it.

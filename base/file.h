@@ -74,6 +74,8 @@ struct OpenMode {
 class DirectoryLock {
  public:
   virtual ~DirectoryLock() = default;
+  /// Of the file that is locked; -1 where there is none.
+  [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
 };
 
 /// What one request to a `WriteQueue` came to.
@@ -101,6 +103,11 @@ class WriteQueue {
   /// registered with the kernel. A hint: failing changes nothing but speed.
   /// The memory must outlive the queue.
   virtual void add_memory(std::span<std::byte> memory) = 0;
+
+  /// Keeps the lock, should the process die, until nothing is in flight any
+  /// more. Writes of a dead process that the kernel still carries out would
+  /// otherwise fall upon its successor's. To be called once, before any request.
+  virtual void hold(const DirectoryLock& lock) { static_cast<void>(lock); }
 
   /// Starts a write; `bytes` and `file` must stay until its completion. May
   /// wait while `in_flight_max` requests are in flight.
@@ -149,8 +156,9 @@ class FileSystem {
   [[nodiscard]] virtual Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) = 0;
 
   /// Takes the directory for this process, through a file `LOCK` in it that
-  /// holds the process number. Fails with `locked`, naming that number, when a
-  /// live process (this one included) holds it.
+  /// holds the process number. Waits a few seconds for the writes of a process
+  /// that has died (`WriteQueue::hold`). Fails with `locked`, naming that
+  /// number, when a live process (this one included) holds it.
   [[nodiscard]] virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::filesystem::path& directory) = 0;
 
   /// `automatic` and `pwrite` do not fail. io_uring fails with unsupported when

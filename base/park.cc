@@ -66,7 +66,16 @@ void release() {
   s.changed.notify_all();
 }
 
+void simulate(Simulation* other) noexcept {
+  simulation.store(other, std::memory_order_release);
+  armed.store(other != nullptr, std::memory_order_release);
+}
+
 void reach(std::string_view point) {
+  if (Simulation* const simulated = simulation.load(std::memory_order_acquire)) {
+    simulated->reach(point);
+    return;
+  }
   if (!t_volunteer && !all_stop.load(std::memory_order_relaxed)) return;
   State& s = state();
   std::unique_lock lock(s.mutex);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/simulation.h"
+
 #include <atomic>
 #include <string_view>
 
@@ -29,6 +31,10 @@ void give_up();
 /// Lets the stopped thread go and disarms.
 void release();
 
+/// Puts a simulation in the place of the system: every thread that reaches a
+/// step tells it. Null ends that.
+void simulate(Simulation* simulation) noexcept;
+
 inline constinit std::atomic<bool> armed{false};
 void reach(std::string_view point);
 
@@ -41,6 +47,26 @@ void reach(std::string_view point);
     }                                                                   \
   } while (false)
 
+/// Stands where a thread begins, ends, or is about to let others run: a step for
+/// simulations alone.
+#define ACTABLE_YIELD(point)                                                                    \
+  do {                                                                                          \
+    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) {  \
+      simulated->reach(point);                                                                  \
+    }                                                                                           \
+  } while (false)
+
+/// Stands before a wait in earnest for what `ready` says, so that a simulation
+/// lets the other threads go on meanwhile.
+#define ACTABLE_AWAIT(point, ready)                                                             \
+  do {                                                                                          \
+    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) {  \
+      simulated->await(point, ready, std::nullopt);                                             \
+    }                                                                                           \
+  } while (false)
+
 #else
 #define ACTABLE_PARK(point) ((void)0)
+#define ACTABLE_YIELD(point) ((void)0)
+#define ACTABLE_AWAIT(point, ready) ((void)0)
 #endif

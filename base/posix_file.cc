@@ -5,6 +5,7 @@
 #include "base/uring_queue.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,8 +14,10 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace actable::base {
@@ -173,20 +176,53 @@ class PosixDirectoryLock final : public DirectoryLock {
     // child must not let go of it for us.
     if (getpid() == owner_) flock(file_.number(), LOCK_UN);
   }
+  [[nodiscard]] int descriptor() const noexcept override { return file_.number(); }
 
  private:
   Descriptor file_;
   pid_t owner_ = getpid();
 };
 
-/// "process 1234", as far as the file says.
-std::string holder_of(int lock_file) {
+/// The process that the file names; 0 when it names none.
+pid_t holder_of(int lock_file) {
   std::array<char, 16> text{};
   const ssize_t got = uninterrupted([&] { return pread(lock_file, text.data(), text.size(), 0); });
   pid_t holder = 0;
   if (got > 0) std::from_chars(text.data(), text.data() + got, holder);
-  if (holder <= 0) return "another process";
+  return std::max(holder, 0);
+}
+
+std::string name_of(pid_t holder) {
+  if (holder == 0) return "another process";
   return "process " + std::to_string(holder) + (holder == getpid() ? " (this one)" : "");
+}
+
+/// True when the process is no more, or is dead and not yet waited for.
+bool has_died(pid_t process) {
+  if (process == 0) return false;
+  if (kill(process, 0) != 0) return errno == ESRCH;
+  const Descriptor file = open_descriptor("/proc/" + std::to_string(process) + "/stat", O_RDONLY);
+  std::array<char, 512> text{};
+  const ssize_t got = file.valid() ? uninterrupted([&] { return ::read(file.number(), text.data(), text.size()); }) : 0;
+  // "1234 (name) S …", where the name may hold anything.
+  const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  const std::size_t name_end = line.rfind(") ");
+  return name_end != std::string_view::npos && (line[name_end + 2] == 'Z' || line[name_end + 2] == 'X');
+}
+
+/// Takes the lock. A process that was killed may leave writes in flight, which
+/// hold it for as long as the disk needs for them.
+bool take_lock(int file) {
+  constexpr auto k_patience = std::chrono::seconds(5);
+  const auto give_up_at = std::chrono::steady_clock::now() + k_patience;
+  while (uninterrupted([&] { return flock(file, LOCK_EX | LOCK_NB); }) != 0) {
+    const int reason = errno;
+    const bool dead = reason == EWOULDBLOCK && has_died(holder_of(file));
+    errno = reason;
+    if (!dead || std::chrono::steady_clock::now() > give_up_at) return false;
+    std::this_thread::yield();  // A lock cannot be waited for with a limit.
+  }
+  return true;
 }
 
 /// Thread safety: *synchronized*; it has no state.
@@ -283,9 +319,9 @@ Result<std::unique_ptr<DirectoryLock>> PosixFileSystem::lock(const fs::path& dir
   const fs::path name = directory / k_lock_name;
   Descriptor file = open_descriptor(name, O_RDWR | O_CREAT | O_NOFOLLOW);
   if (!file.valid()) return std::unexpected(io_error("open", name, errno));
-  if (uninterrupted([&] { return flock(file.number(), LOCK_EX | LOCK_NB); }) != 0) {
+  if (!take_lock(file.number())) {
     if (errno != EWOULDBLOCK) return std::unexpected(io_error("lock", name, errno));
-    return fail(ErrorCode::locked, directory.string() + " is locked by " + holder_of(file.number()) +
+    return fail(ErrorCode::locked, directory.string() + " is locked by " + name_of(holder_of(file.number())) +
                                        ", which has it open: close the store there, or end that process");
   }
   // Emptied first, so that nobody reads a mixture of two numbers. The number is

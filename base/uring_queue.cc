@@ -97,6 +97,7 @@ class UringQueue final : public WriteQueue {
   [[nodiscard]] Result<void> set_up();
 
   void add_memory(std::span<std::byte> memory) override;
+  void hold(const DirectoryLock& lock) override;
   void submit_write(File& file, std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t tag) override;
   void submit_sync(File& file, std::uint64_t tag) override;
   void wait(std::optional<nanoseconds> timeout, std::vector<Completion>& done) override;
@@ -195,6 +196,13 @@ void UringQueue::add_memory(std::span<std::byte> memory) {
   }
   const Region region{memory.data(), memory.data() + memory.size(), static_cast<int>(index)};
   regions_.insert(std::ranges::upper_bound(regions_, region.begin, std::less<>{}, &Region::begin), region);
+}
+
+/// The ring lives until the last request has ended, longer than its process if
+/// need be, and a file registered with it as long.
+void UringQueue::hold(const DirectoryLock& lock) {
+  const int file = lock.descriptor();
+  if (file >= 0) (void)io_uring_register_files(&ring_, &file, 1);
 }
 
 std::optional<int> UringQueue::region_of(std::span<const std::byte> bytes) const {

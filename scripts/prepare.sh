@@ -109,11 +109,12 @@ ensure_package_lists() {
 }
 
 ensure_compiler() {
-  local compiler=${CXX:-g++}
-  command -v "$compiler" >/dev/null || die "the compiler $compiler is not there; unset CXX, or set it to GCC 12 or later"
+  local compiler
+  read -r -a compiler <<<"${CXX:-g++}" # a launcher may stand before it, as in "ccache g++"
+  command -v "${compiler[0]}" >/dev/null || die "the compiler ${compiler[*]} is not there; unset CXX, or set it to GCC 12 or later"
   if ! printf '#include <expected>\n#ifndef __cpp_lib_expected\n#error\n#endif\n' |
-      "$compiler" -std=c++23 -fsyntax-only -x c++ - 2>/dev/null; then
-    die "the compiler is too old ($("$compiler" --version | head -n 1)): std::expected needs GCC 12 or later; set CXX to one"
+      "${compiler[@]}" -std=c++23 -fsyntax-only -x c++ - 2>/dev/null; then
+    die "the compiler is too old ($("${compiler[@]}" --version | head -n 1)): std::expected needs GCC 12 or later; set CXX to one"
   fi
   local version
   version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')

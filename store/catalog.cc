@@ -112,9 +112,10 @@ Result<bool> StoreCore::drop_space(std::string_view name) {
   // epoch sees the space dropped.
   dropped_.push_back({space, base::epoch_of(epochs_.bump())});
   // Operations are short; only a visitor that stays long is not waited for.
-  const auto give_up_at = std::chrono::steady_clock::now() + k_reclaim_wait;
+  const base::TimePoint give_up_at = base::Clock::now() + k_reclaim_wait;
   reclaim_dropped();
-  while (!dropped_.empty() && std::chrono::steady_clock::now() < give_up_at && !inside_visitor()) {
+  while (!dropped_.empty() && base::Clock::now() < give_up_at && !inside_visitor()) {
+    ACTABLE_YIELD("store.yield");
     sched_yield();
     reclaim_dropped();
   }

@@ -1,9 +1,9 @@
+#include "base/simulation.h"
 #include "store/catalog.h"
 #include "store/checks.h"
 #include "store/store_core.h"
 
 #include <algorithm>
-#include <random>
 
 /// Opening: the log's records go into tables by the number of their space, in
 /// any order, a record where the table holds none of a higher number. Once all
@@ -27,13 +27,15 @@ Result<std::shared_ptr<StoreCore>> StoreCore::open(Options options, base::FileSy
 
 Result<void> StoreCore::start() {
   if (options_.directory.empty()) {
-    std::random_device random;
-    hash_seed_ = std::uint64_t{random()} << 32 | random();
+    hash_seed_ = base::random_word();
     state_ = State::open;
     return {};
   }
   if (auto prepared = files_.prepare_directory(options_.directory, options_.create_if_missing); !prepared) {
     return std::unexpected(prepared.error());
+  }
+  if (!options_.create_if_missing) {
+    if (auto there = wal::Log::expect_in(files_, options_.directory); !there) return there;
   }
   auto locked = files_.lock(options_.directory);
   if (!locked) return std::unexpected(locked.error());
@@ -57,7 +59,7 @@ Result<void> StoreCore::start_log() {
     return {};
   };
   recovery.apply = [this](const wal::LogRecord& record) { return apply(record); };
-  auto log = wal::Log::open(options_, files_, epochs_, recovery);
+  auto log = wal::Log::open(options_, files_, epochs_, recovery, lock_.get());
   if (!log) return std::unexpected(log.error());
   {
     const std::lock_guard lock(catalog_mutex_);

@@ -6,6 +6,8 @@
 #include "store/checks.h"
 #include "store/store_core.h"
 
+#include <new>
+
 namespace actable {
 namespace {
 
@@ -29,6 +31,12 @@ Store& Store::operator=(Store&& other) noexcept {
 Store::~Store() { close_or_end(); }
 
 void Store::close_or_end() noexcept {
+  if (core_ != nullptr && !core_->in_opening_process()) {
+    // `exit` in a forked child comes here for a store that is a static object.
+    // Nothing of it can be ended here: it is left to the end of the process.
+    (void)new (std::nothrow) std::shared_ptr<store::StoreCore>(std::move(core_));
+    return;
+  }
   const Result<void> closed = close();
   // From inside a visitor: closing would wait for the visitor for ever.
   ACTABLE_ASSERT(closed || closed.error().code != ErrorCode::invalid_argument);
@@ -78,6 +86,9 @@ StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_
 
 Result<void> Store::close() {
   if (core_ == nullptr) return {};
+  if (!core_->in_opening_process()) {
+    return fail(ErrorCode::closed, "this process was forked from the one that has the store open; close it there");
+  }
   return core_->close();
 }
 

@@ -45,6 +45,7 @@ void StoreCore::let_others_run(ThreadContext& context) noexcept {
     context.cache.budget_kept();
     return;
   }
+  ACTABLE_YIELD("store.yield");
   sched_yield();
 }
 
@@ -98,7 +99,7 @@ Result<Seq> StoreCore::sync() {
 }
 
 void StoreCore::watch_pins() {
-  using Clock = std::chrono::steady_clock;
+  using base::Clock;
   const std::lock_guard lock(pins_mutex_);
   const base::Epoch oldest = epochs_.oldest_pin();
   if (oldest != pin_watched_ || oldest == epochs_.now()) {
@@ -182,6 +183,7 @@ Result<void> StoreCore::close() {
   // pins from now on sees a closed one.
   const base::Epoch epoch = base::epoch_of(epochs_.bump());
   base::heavy_fence();
+  ACTABLE_AWAIT("store.quiet", [&] { return epochs_.quiet_since(epoch); });
   while (!epochs_.quiet_since(epoch)) sched_yield();
 
   Result<void> closed{};

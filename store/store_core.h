@@ -3,6 +3,7 @@
 #include "base/epoch.h"
 #include "base/file.h"
 #include "base/record_memory.h"
+#include "base/simulation.h"
 #include "routing/shard_map.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
@@ -12,6 +13,8 @@
 #include <actable/options.h>
 #include <actable/result.h>
 #include <actable/stats.h>
+
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -63,6 +66,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// them may be stopped where it holds that memory back.
   void let_others_run(ThreadContext& context) noexcept;
 
+  /// False in a child that was forked while the store was open: it has no log's
+  /// thread, and the parent's files.
+  [[nodiscard]] bool in_opening_process() const noexcept { return ::getpid() == process_; }
+
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] std::uint64_t hash_seed() const noexcept { return hash_seed_; }
   [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
@@ -109,6 +116,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   void report(LogLevel level, const std::string& message) const;
 
   const Options options_;
+  const pid_t process_ = ::getpid();
   base::FileSystem& files_;
   const routing::ShardMap shard_map_;
   std::uint64_t hash_seed_ = 0;
@@ -137,7 +145,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   std::mutex pins_mutex_;
   base::Epoch pin_watched_ = 0;
-  std::chrono::steady_clock::time_point pin_watched_since_{};
+  base::TimePoint pin_watched_since_{};
   bool pin_counted_ = false;
   std::uint64_t pins_long_ = 0;
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/park.h"
+
 #include <actable/options.h>
 #include <actable/result.h>
 
@@ -62,10 +64,12 @@ class Durable {
   /// Waits until the durable number is `number` or more. False when the log failed first.
   [[nodiscard]] bool wait_for(Seq number) {
     waiting_.fetch_add(1, std::memory_order_seq_cst);
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] {
+    const auto over = [&] {
       return number_.load(std::memory_order_seq_cst) >= number || failed_.load(std::memory_order_relaxed);
-    });
+    };
+    ACTABLE_AWAIT("log.durable", over);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, over);
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return number_.load(std::memory_order_acquire) >= number;
   }

@@ -38,12 +38,14 @@ void Writer::take_frames(Stager& stager, base::Epoch before, GatherBlock* gather
   }
   while (!failed_) {
     Buffer& buffer = *stager.reading;
-    // `next` before `frame_count`: a closed buffer's frames are all counted.
+    // `next` and `complete` before `frame_count`: a closed buffer's frames are
+    // all counted.
     Buffer* const next = buffer.next.load(std::memory_order_acquire);
+    const bool closed = next != nullptr || buffer.complete.load(std::memory_order_acquire);
     const std::uint32_t count = buffer.frame_count.load(std::memory_order_acquire);
     for (; buffer.frames_taken < count; ++buffer.frames_taken) {
       StagedFrame& frame = buffer.frames[buffer.frames_taken];
-      if (next == nullptr && frame.epoch >= before) return;
+      if (!closed && frame.epoch >= before) return;
       take_frame(buffer, frame, gather);
       if (failed_) return;
     }

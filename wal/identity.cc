@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/simulation.h"
 #include "wal/format.h"
 
 #define MSGPACK_NO_BOOST
@@ -9,7 +10,6 @@
 
 #include <array>
 #include <exception>
-#include <random>
 #include <vector>
 
 namespace actable::wal {
@@ -68,9 +68,7 @@ Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem:
 }  // namespace
 
 Identity make_identity() {
-  std::random_device random;
-  const auto word = [&random] { return std::uint64_t{random()} << 32 | random(); };
-  return {k_format_version, word(), word(), 1, 1};
+  return {k_format_version, base::random_word(), base::random_word(), 1, 1};
 }
 
 Result<void> write_identity(base::FileSystem& files, const std::filesystem::path& directory, const Identity& identity) {

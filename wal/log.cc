@@ -1,5 +1,6 @@
 #include "wal/log.h"
 
+#include "base/signals.h"
 #include "wal/frame_reader.h"
 
 #include <algorithm>
@@ -21,10 +22,15 @@ constexpr base::Epoch k_epochs_skipped = base::Epoch{1} << 22;
 // Full buffers that writers hand over before they wake the log's thread.
 constexpr std::uint64_t k_handoffs_per_wake = 16;
 
+std::unexpected<Error> no_store(const std::filesystem::path& directory) {
+  return fail(ErrorCode::not_found,
+              directory.string() + ": there is no store here; set Options::create_if_missing to make one");
+}
+
 }  // namespace
 
-Log::Log(const Options& options, base::FileSystem& files, base::Epochs& epochs)
-    : options_(options), files_(files), epochs_(epochs), pool_(options.staging_bytes) {}
+Log::Log(const Options& options, base::FileSystem& files, base::Epochs& epochs, const base::DirectoryLock* lock)
+    : options_(options), files_(files), epochs_(epochs), lock_(lock), pool_(options.staging_bytes) {}
 
 Log::~Log() {
   (void)close();
@@ -40,8 +46,8 @@ Log::~Log() {
 }
 
 Result<std::unique_ptr<Log>> Log::open(const Options& options, base::FileSystem& files, base::Epochs& epochs,
-                                       const Recovery& recovery) {
-  std::unique_ptr<Log> log(new Log(options, files, epochs));
+                                       const Recovery& recovery, const base::DirectoryLock* lock) {
+  std::unique_ptr<Log> log(new Log(options, files, epochs, lock));
   if (auto started = log->start(recovery); !started) return std::unexpected(started.error());
   return log;
 }
@@ -85,13 +91,25 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
   // What was read may be known to the disk's cache only; what the recovery
   // frame builds on must not be.
   for (const std::size_t i : end->live) {
-    if (auto synced = segments[i].file->sync(); !synced) return std::unexpected(synced.error());
+    auto file = segments[i].opened();
+    if (!file) return std::unexpected(file.error());
+    if (auto synced = (*file)->sync(); !synced) return std::unexpected(synced.error());
+    if (i != end->segment) segments[i].close();
   }
   return end;
 }
 
+Result<void> Log::expect_in(base::FileSystem& files, const std::filesystem::path& directory) {
+  auto names = files.list(directory);
+  if (!names) return std::unexpected(names.error());
+  const auto is_log = [](const std::string& name) { return name == k_identity_file || name.starts_with("log-"); };
+  if (std::ranges::any_of(*names, is_log)) return {};
+  return no_store(directory);
+}
+
 Result<void> Log::start(const Recovery& recovery) {
   const auto began_at = Clock::now();
+  const base::FileSizeSignalBlocked blocked;
   auto found = read_identity(files_, options_.directory);
   if (!found) return std::unexpected(found.error());
   const bool fresh = !found->has_value();
@@ -99,8 +117,7 @@ Result<void> Log::start(const Recovery& recovery) {
     auto leftover = check_unidentified();
     if (!leftover) return std::unexpected(leftover.error());
     if (!options_.create_if_missing) {
-      return fail(ErrorCode::not_found,
-                  options_.directory.string() + ": there is no store here; set Options::create_if_missing to make one");
+      return no_store(options_.directory);
     }
     if (*leftover) {
       if (auto removed = files_.remove(**leftover); !removed) return removed;
@@ -123,18 +140,23 @@ Result<void> Log::start(const Recovery& recovery) {
         end.clean ? end.cut : base::first_seq_of(base::epoch_of(std::max(end.numbers_end, end.cut)) + k_epochs_skipped);
     std::vector<SegmentFile> live;
     std::vector<SegmentFile> spare;
+    std::vector<bool> goes_on(listed.size(), false);
     for (const std::size_t i : end.live) {
+      goes_on[i] = true;
       live.push_back(std::move(listed[i]));
       if (i == end.segment) break;
     }
-    for (SegmentFile& segment : listed) {
-      if (segment.file != nullptr) spare.push_back(std::move(segment));
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+      if (goes_on[i]) continue;
+      listed[i].close();
+      spare.push_back(std::move(listed[i]));
     }
     segments.take_over(std::move(live), end.offset, std::move(spare));
   }
 
   auto queue = files_.make_queue(options_.log_io);
   if (!queue) return std::unexpected(queue.error());
+  if (lock_ != nullptr) (*queue)->hold(*lock_);
   continue_at = epochs_.restart_at(continue_at);
   durable_.begin_at(continue_at);
   WriterConfig config{identity_.store_id,     end.era + 1, end.next_frame, options_.write_interval,
@@ -172,8 +194,7 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
   const Deadline deadline = Clock::now() + options_.write_deadline;
   Buffer* buffer = pool_.try_take(k_frame_header_bytes + bytes);
   if (buffer == nullptr) {
-    writer_->wake();
-    buffer = pool_.take(k_frame_header_bytes + bytes, deadline, waited);
+    buffer = pool_.take(k_frame_header_bytes + bytes, deadline, waited, [this] { writer_->wake(); });
   }
   if (waited) waits_.fetch_add(1, std::memory_order_relaxed);
   if (buffer == nullptr) {

@@ -37,9 +37,14 @@ class Log {
   /// Opens the log in `directory`, which is prepared and locked, or creates it.
   /// Recovers what is there, and makes durable where the old log ended and which
   /// numbers are void (rule 6) before it returns. `epochs` continues above
-  /// every number ever handed out. Fails as `Store::open`.
+  /// every number ever handed out. The directory's `lock`, where there is one,
+  /// outlives the log. Fails as `Store::open`.
   [[nodiscard]] static Result<std::unique_ptr<Log>> open(const Options& options, base::FileSystem& files,
-                                                         base::Epochs& epochs, const Recovery& recovery);
+                                                         base::Epochs& epochs, const Recovery& recovery,
+                                                         const base::DirectoryLock* lock = nullptr);
+
+  /// Fails with not_found when nothing of a store is in the directory. Changes nothing.
+  [[nodiscard]] static Result<void> expect_in(base::FileSystem& files, const std::filesystem::path& directory);
 
   ~Log();
   Log(const Log&) = delete;
@@ -66,12 +71,16 @@ class Log {
   ///   read_only   an earlier write or sync failed
   [[nodiscard]] Result<void> reserve(Stager& stager, std::size_t bytes);
 
-  /// After appending: true when the log's thread sleeps and `wake` must be
-  /// called, once unpinned.
+  /// After the operation has appended all its records: true when the log's
+  /// thread sleeps and `wake` must be called, once unpinned.
   [[nodiscard]] bool needs_wake(Stager& stager) const noexcept {
     if (!stager.began_frame) [[likely]]
       return false;
     stager.began_frame = false;
+    if (stager.current->oversize) {
+      // release: all that the operation staged; pairs with the acquire in take_frames.
+      stager.current->complete.store(true, std::memory_order_release);
+    }
     base::light_fence();  // With the heavy one in Writer::step_idle.
     return writer_->idle();
   }
@@ -103,7 +112,7 @@ class Log {
   [[nodiscard]] std::chrono::microseconds lag() const noexcept { return writer_->lag(); }
 
  private:
-  Log(const Options& options, base::FileSystem& files, base::Epochs& epochs);
+  Log(const Options& options, base::FileSystem& files, base::Epochs& epochs, const base::DirectoryLock* lock);
 
   [[nodiscard]] Result<void> start(const Recovery& recovery);
   [[nodiscard]] Result<LogEnd> recover(std::vector<SegmentFile>& segments, const Recovery& recovery);
@@ -113,6 +122,7 @@ class Log {
   const Options options_;
   base::FileSystem& files_;
   base::Epochs& epochs_;
+  const base::DirectoryLock* const lock_;
   Identity identity_;
   BufferPool pool_;
   base::PerThread<Stager> stagers_;

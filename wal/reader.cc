@@ -90,7 +90,7 @@ class Replay {
 
  private:
   [[nodiscard]] std::unexpected<Error> corrupt(std::size_t segment, std::uint64_t offset, const std::string& what) {
-    return fail(ErrorCode::corrupt, segments_[segment].file->path().string() + ": offset " + std::to_string(offset) +
+    return fail(ErrorCode::corrupt, segments_[segment].path.string() + ": offset " + std::to_string(offset) +
                                         ": " + what +
                                         "; restore the directory from a backup, or salvage what is readable with "
                                         "`actable-shell DIR repair NEWDIR`");
@@ -105,8 +105,8 @@ class Replay {
         if (segments_[j].state != HeaderState::whole) continue;
         if (segments_[i].header.generation != segments_[j].header.generation) continue;
         return fail(ErrorCode::corrupt,
-                    segments_[i].file->path().string() + ": offset 0: the segment is there twice, " + "also as " +
-                        segments_[j].file->path().string() + "; move the copy out of the directory");
+                    segments_[i].path.string() + ": offset 0: the segment is there twice, " + "also as " +
+                        segments_[j].path.string() + "; move the copy out of the directory");
       }
     }
     return {};
@@ -117,11 +117,10 @@ class Replay {
       const SegmentFile& segment = segments_[i];
       if (segment.state == HeaderState::whole && segment.header.generation == identity_.first_generation &&
           segment.header.first_frame == identity_.first_frame) {
-        enter(i);
         end_.next_frame = identity_.first_frame;
         // The log may begin in the middle of an era.
         end_.era = segment.header.era;
-        return {};
+        return enter(i);
       }
     }
     for (std::size_t i = 0; i < segments_.size(); ++i) {
@@ -132,11 +131,15 @@ class Replay {
                                         ") is missing; restore the directory from a backup");
   }
 
-  void enter(std::size_t segment) {
+  Result<void> enter(std::size_t segment) {
+    auto file = segments_[segment].opened();
+    if (!file) return std::unexpected(file.error());
+    reader_ = std::make_unique<FrameReader>(**file, segments_[segment].bytes, identity_.store_id);
+    if (!end_.live.empty()) segments_[current_].close();
     current_ = segment;
     offset_ = base::k_block_bytes;
-    reader_ = std::make_unique<FrameReader>(*segments_[segment].file, segments_[segment].bytes, identity_.store_id);
     end_.live.push_back(segment);
+    return {};
   }
 
   /// Goes one frame on, or into the next segment. False at the end.
@@ -149,7 +152,7 @@ class Replay {
     }
     const auto next = successor();
     if (!next) return false;
-    enter(*next);
+    if (auto entered = enter(*next); !entered) return std::unexpected(entered.error());
     return true;
   }
 
@@ -242,7 +245,9 @@ class Replay {
       const bool older =
           segments_[i].state == HeaderState::whole && segments_[i].header.generation < identity_.first_generation;
       if (read[i] || older) continue;
-      FrameReader reader(*segments_[i].file, segments_[i].bytes, identity_.store_id);
+      auto file = segments_[i].opened();
+      if (!file) return std::unexpected(file.error());
+      FrameReader reader(**file, segments_[i].bytes, identity_.store_id);
       std::uint64_t at = i == current_ ? offset_ : base::k_block_bytes;
       while (at < reader.file_bytes()) {
         auto frame = reader.frame_at(at);
@@ -250,6 +255,7 @@ class Replay {
         at += *frame ? frame_bytes((*frame)->header.payload_bytes) : base::k_block_bytes;
         if (*frame) note(**frame, segments_[i]);
       }
+      if (i != current_) segments_[i].close();
     }
     return {};
   }

@@ -13,6 +13,8 @@ namespace actable::wal {
 namespace {
 
 constexpr std::string_view k_prefix = "log-";
+// Nothing of ours has a higher one: a file a nanosecond would take 30 years.
+constexpr std::uint64_t k_file_number_max = 1'000'000'000'000'000'000;
 constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t k_prewrite_step_bytes = std::size_t{256} << 10;
 
@@ -22,12 +24,22 @@ struct alignas(base::k_block_bytes) Blocks {
   std::array<std::byte, Bytes> bytes{};
 };
 
+/// True for the first block of a file that a crash may have left of ours: none
+/// at all, zeros, or the beginning of a header.
+bool may_be_ours(std::span<const std::byte> block) {
+  const auto begin = block.first(std::min(block.size(), sizeof(std::uint64_t)));
+  Blocks<base::k_block_bytes> header;
+  encode(SegmentHeader{}, 0, header.bytes);
+  return std::ranges::all_of(begin, [](std::byte b) { return b == std::byte{0}; }) ||
+         std::ranges::equal(begin, std::span(header.bytes).first(begin.size()));
+}
+
 std::optional<std::uint64_t> file_number_of(std::string_view name) {
   if (!name.starts_with(k_prefix)) return std::nullopt;
   name.remove_prefix(k_prefix.size());
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number, 10);
-  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  if (error != std::errc{} || end != name.data() + name.size() || number > k_file_number_max) return std::nullopt;
   return number;
 }
 
@@ -47,15 +59,18 @@ Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const st
   for (const std::string& name : *names) {
     const auto number = file_number_of(name);
     if (!number || segment_file_name(*number) != name) continue;
-    auto file = files.open(directory / name, {.create = false, .write = true, .direct = true});
+    SegmentFile segment{.file_number = *number, .path = directory / name, .files = &files};
+    auto file = segment.opened();
     if (!file) return std::unexpected(file.error());
     Blocks<base::k_block_bytes> block;
     auto read = (*file)->read(0, block.bytes);
     if (!read) return std::unexpected(read.error());
     auto size = (*file)->size();
     if (!size) return std::unexpected(size.error());
-    const DecodedHeader decoded = decode_segment_header(std::span(block.bytes).first(*read), store_id);
-    const std::string path = (directory / name).string();
+    segment.close();
+    const auto found = std::span(block.bytes).first(*read);
+    const DecodedHeader decoded = decode_segment_header(found, store_id);
+    const std::string path = segment.path.string();
     if (decoded.state == HeaderState::newer) {
       return fail(ErrorCode::unsupported, path + ": written in format " + std::to_string(decoded.version) +
                                               ", this build reads " + std::to_string(k_format_version) +
@@ -64,9 +79,22 @@ Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const st
     if (decoded.state == HeaderState::foreign) {
       return fail(ErrorCode::corrupt, path + ": offset 0: this file is of another store; move it out of the directory");
     }
-    segments.push_back({*number, std::move(*file), decoded.header, decoded.state, *size});
+    segment.header = decoded.header;
+    segment.state = decoded.state;
+    segment.bytes = *size;
+    segment.ours = decoded.state == HeaderState::whole || may_be_ours(found);
+    segments.push_back(std::move(segment));
   }
   return segments;
+}
+
+Result<base::File*> SegmentFile::opened() {
+  if (file == nullptr) {
+    auto now = files->open(path, {.create = false, .write = true, .direct = true});
+    if (!now) return std::unexpected(now.error());
+    file = std::move(*now);
+  }
+  return file.get();
 }
 
 Segments::Segments(base::FileSystem& files, std::filesystem::path directory, std::uint64_t store_id,
@@ -74,6 +102,10 @@ Segments::Segments(base::FileSystem& files, std::filesystem::path directory, std
     : files_(files), directory_(std::move(directory)), store_id_(store_id), segment_bytes_(segment_bytes) {}
 
 void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare) {
+  for (const SegmentFile& segment : spare) {
+    if (!segment.ours) taken_numbers_.insert(segment.file_number);
+  }
+  std::erase_if(spare, [](const SegmentFile& segment) { return !segment.ours; });
   for (const auto* group : {&live, &spare}) {
     for (const SegmentFile& segment : *group) {
       file_number_last_ = std::max(file_number_last_, segment.file_number);
@@ -110,12 +142,19 @@ std::vector<base::File*> Segments::take_dirty(std::uint64_t completed_through) {
 }
 
 Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
-  const std::uint64_t number = ++file_number_last_;
-  auto file = files_.open(directory_ / segment_file_name(number), {.create = true, .write = true, .direct = true});
+  do {
+    ++file_number_last_;
+  } while (taken_numbers_.contains(file_number_last_));
+  SegmentFile segment{.file_number = file_number_last_,
+                      .path = directory_ / segment_file_name(file_number_last_),
+                      .bytes = bytes,
+                      .files = &files_};
+  auto file = files_.open(segment.path, {.create = true, .write = true, .direct = true});
   if (!file) return std::unexpected(file.error());
   if (auto allocated = (*file)->allocate(bytes); !allocated) return std::unexpected(allocated.error());
   if (auto synced = files_.sync_directory(directory_); !synced) return std::unexpected(synced.error());
-  return SegmentFile{number, std::move(*file), {}, HeaderState::broken, bytes};
+  segment.file = std::move(*file);
+  return segment;
 }
 
 Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min) {
@@ -136,6 +175,7 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   segment.state = HeaderState::whole;
   Blocks<base::k_block_bytes> block;
   encode(segment.header, store_id_, block.bytes);
+  if (auto opened = segment.opened(); !opened) return std::unexpected(opened.error());
   if (auto written = segment.file->write(0, block.bytes); !written) return written;
   offset_ = base::k_block_bytes;
   prewritten_ = reused ? segment.bytes : offset_;
@@ -175,8 +215,21 @@ Result<bool> Segments::prewrite() {
   return true;
 }
 
+void Segments::close_full() {
+  // They fill and are synced in their order, so those before the first closed
+  // one are closed too.
+  for (std::size_t i = live_.size(); i-- > 0;) {
+    SegmentFile& segment = live_[i];
+    if (segment.file == nullptr) return;
+    if (i + 1 != live_.size() && std::ranges::find(dirty_, segment.file.get(), &Dirty::file) == dirty_.end()) {
+      segment.close();
+    }
+  }
+}
+
 std::pair<std::uint64_t, std::uint64_t> Segments::release_before(std::uint64_t frame_number) {
   while (live_.size() > 1 && live_[1].header.first_frame <= frame_number) {
+    live_.front().close();
     spare_.push_back(std::move(live_.front()));
     live_.pop_front();
   }

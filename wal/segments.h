@@ -11,24 +11,39 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace actable::wal {
 
 /// A file of the log, named by a number that says nothing of its place in it.
+///
+/// It is open only while it is used: a log may have more segments than a
+/// process may have descriptors.
+///
+/// Thread safety: *confined*.
 struct SegmentFile {
   std::uint64_t file_number = 0;
-  std::unique_ptr<base::File> file;
-  SegmentHeader header;
+  std::filesystem::path path;
+  SegmentHeader header{};
   HeaderState state = HeaderState::broken;
   std::uint64_t bytes = 0;
+  /// False for a file that bears a segment's name and holds something else: it
+  /// is read when damage is looked for, and never written.
+  bool ours = true;
+  base::FileSystem* files = nullptr;
+  std::unique_ptr<base::File> file{};
+
+  /// Opens the file unless it is open. Fails with io_error.
+  [[nodiscard]] Result<base::File*> opened();
+  void close() noexcept { file.reset(); }
 };
 
 [[nodiscard]] std::string segment_file_name(std::uint64_t file_number);
 
-/// Opens all segment files of the directory and reads their headers. Other
-/// files are left alone. Fails with io_error, or unsupported for a segment of a
+/// Reads the headers of all segment files of the directory. Other files are
+/// left alone. Fails with io_error, or unsupported for a segment of a
 /// newer version, corrupt for one of another store.
 [[nodiscard]] Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files,
                                                              const std::filesystem::path& directory,
@@ -58,7 +73,8 @@ class Segments {
            std::uint64_t segment_bytes);
 
   /// Takes over what recovery found: `live` in the order of generations, the
-  /// last of which goes on at `offset`; `spare` to be used again.
+  /// last of which is open and goes on at `offset`; `spare` to be used again, as
+  /// far as the files are ours.
   void take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare);
 
   /// A place for a frame of `bytes` (a multiple of the block), in the next
@@ -72,6 +88,10 @@ class Segments {
   /// Files that hold unsynced bytes, for a sync that begins now. Those whose
   /// frames, all up to `completed_through`, are written are forgotten.
   [[nodiscard]] std::vector<base::File*> take_dirty(std::uint64_t completed_through);
+
+  /// Closes the files of segments that are full and have nothing unsynced. No
+  /// sync is in flight.
+  void close_full();
 
   /// Segments that begin before frame `number` ends and whose successor begins
   /// at or before it become spare, but never the one being written. Returns
@@ -102,6 +122,8 @@ class Segments {
   std::uint64_t prewritten_ = 0;
   std::uint64_t generation_last_ = 0;
   std::uint64_t file_number_last_ = 0;
+  // Numbers of files that are not ours.
+  std::set<std::uint64_t> taken_numbers_;
 };
 
 }  // namespace actable::wal

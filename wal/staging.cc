@@ -20,6 +20,7 @@ std::byte* allocate_blocks(std::size_t bytes) noexcept {
 void make_empty(Buffer& buffer) noexcept {
   buffer.frame_count.store(0, std::memory_order_relaxed);
   buffer.next.store(nullptr, std::memory_order_relaxed);
+  buffer.complete.store(false, std::memory_order_relaxed);
   buffer.frames_taken = 0;
   buffer.writes_in_flight = 0;
   buffer.finished = false;
@@ -171,7 +172,7 @@ Buffer* BufferPool::try_take(std::size_t bytes) noexcept {
   }
 }
 
-Buffer* BufferPool::take(std::size_t bytes, Deadline deadline, bool& waited) {
+Buffer* BufferPool::take(std::size_t bytes, Deadline deadline, bool& waited, const std::function<void()>& nudge) {
   waited = false;
   if (Buffer* const buffer = try_take(bytes); buffer != nullptr) return buffer;
   waited = true;
@@ -182,10 +183,14 @@ Buffer* BufferPool::take(std::size_t bytes, Deadline deadline, bool& waited) {
   while (true) {
     buffer = try_take(bytes);
     if (buffer != nullptr) break;
+    nudge();
+    ACTABLE_YIELD("staging.full");
     std::unique_lock lock(mutex_);
-    if (shut_ || std::chrono::steady_clock::now() >= deadline) break;
+    const base::TimePoint now = base::Clock::now();
+    if (shut_ || now >= deadline) break;
     // The time-out covers a buffer that came back between the look and the lock.
-    returned_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + std::chrono::milliseconds(1)));
+    constexpr base::Clock::duration k_look_again = std::chrono::milliseconds(1);
+    returned_.wait_for(lock, std::min(deadline - now, k_look_again));
   }
   waiting_.fetch_sub(1, std::memory_order_relaxed);
   return buffer;

@@ -2,6 +2,7 @@
 
 #include "base/epoch.h"
 #include "base/file.h"
+#include "base/simulation.h"
 #include "wal/format.h"
 
 #include <actable/result.h>
@@ -12,6 +13,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -40,7 +42,7 @@ namespace actable::wal {
 inline constexpr std::size_t k_buffer_bytes = 64 * 1024;
 inline constexpr std::size_t k_frames_per_buffer = k_buffer_bytes / base::k_block_bytes;
 
-using Deadline = std::chrono::steady_clock::time_point;
+using Deadline = base::TimePoint;
 
 struct StagedFrame {
   std::size_t begin = 0;
@@ -63,6 +65,9 @@ struct Buffer {
   std::array<StagedFrame, k_frames_per_buffer> frames;
   std::atomic<std::uint32_t> frame_count{0};
   std::atomic<Buffer*> next{nullptr};
+  /// Set in an oversize buffer when its one operation has staged all: the log
+  /// takes it at once, and does not wait for what closes it.
+  std::atomic<bool> complete{false};
 
   // The log's thread's own.
   std::uint32_t frames_taken = 0;
@@ -111,8 +116,10 @@ class BufferPool {
   /// A buffer of at least `bytes`, empty. Null when none is to be had now.
   [[nodiscard]] Buffer* try_take(std::size_t bytes) noexcept;
 
-  /// As `try_take`, waiting until `deadline` or until `shut`. Sets `waited`.
-  [[nodiscard]] Buffer* take(std::size_t bytes, Deadline deadline, bool& waited);
+  /// As `try_take`, waiting until `deadline` or until `shut`; sets `waited`.
+  /// While it waits it calls `nudge` every millisecond, so that the log's thread
+  /// looks for buffers that can come back.
+  [[nodiscard]] Buffer* take(std::size_t bytes, Deadline deadline, bool& waited, const std::function<void()>& nudge);
 
   /// Called by the log's thread.
   void give_back(Buffer* buffer) noexcept;

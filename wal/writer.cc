@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/park.h"
+#include "base/signals.h"
 #include "wal/gather_block.h"
 
 #include <algorithm>
@@ -69,7 +70,10 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
 
 Result<void> Writer::start() {
   try {
+    // The host's handlers run on the host's threads.
+    const base::AllSignalsBlocked blocked;
     thread_ = std::thread([this] { run(); });
+    ACTABLE_YIELD("log.spawned");
     return {};
   } catch (const std::system_error& error) {
     return fail(ErrorCode::no_memory,
@@ -82,12 +86,14 @@ void Writer::stop() {
   // release: what was staged; the thread looks once more after seeing it.
   stopping_.store(true, std::memory_order_release);
   queue_->wake();
+  ACTABLE_YIELD("log.join");
   thread_.join();
 }
 
 void Writer::wake() noexcept { queue_->wake(); }
 
 void Writer::run() {
+  ACTABLE_YIELD("log.begin");
   std::vector<base::Completion> completions;
   while (!stopping_.load(std::memory_order_acquire)) {
     try {
@@ -102,6 +108,7 @@ void Writer::run() {
   drain();
   if (!failed_) write_clean_close();
   drain();
+  ACTABLE_YIELD("log.end");
 }
 
 void Writer::pass(std::vector<base::Completion>& completions) {
@@ -127,7 +134,10 @@ std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   using Nanoseconds = std::chrono::nanoseconds;
   if (failed_) return std::nullopt;
   if (idle_.load(std::memory_order_relaxed)) return k_idle_wait;
-  if (round_ == Round::waiting_for_writers) return k_poll_interval;
+  if (round_ == Round::waiting_for_writers) {
+    // Without a gather block it is a completion that lets the round go on.
+    return free_gather_block() == nullptr ? k_idle_wait : k_poll_interval;
+  }
   // Wanted while the last round was closing: the wake for it is used up.
   if (durable_.wanted() > last_cut_) return Nanoseconds{0};
   Clock::time_point until = round_next_at_;
@@ -246,6 +256,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
 }
 
 void Writer::sync_completed(Clock::time_point now) {
+  segments_.close_full();
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
   unsynced_since_shared_.store(unsynced_since_ ? ticks(*unsynced_since_) : 0, std::memory_order_relaxed);

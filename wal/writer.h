@@ -2,6 +2,7 @@
 
 #include "base/epoch.h"
 #include "base/file.h"
+#include "base/simulation.h"
 #include "wal/durable.h"
 #include "wal/segments.h"
 #include "wal/staging.h"
@@ -24,7 +25,7 @@
 
 namespace actable::wal {
 
-using Clock = std::chrono::steady_clock;
+using Clock = base::Clock;
 struct GatherBlock;
 
 /// What the writer is told.

@@ -31,8 +31,8 @@ enum class LogLevel { debug, info, warning, error };
 
 /// When a write is on disk.
 enum class Durability {
-  /// On disk within `Options::sync_interval` plus one sync of the disk. The
-  /// call returns at memory speed.
+  /// On disk within `Options::sync_interval`, or one sync of the disk where that
+  /// takes longer, plus one sync. The call returns at memory speed.
   async,
   /// On disk when the call returns. Callers that wait at the same time share
   /// one sync.

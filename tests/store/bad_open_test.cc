@@ -148,6 +148,7 @@ TEST_CASE("a missing store is not made when that was not asked for", "[bad_open]
     CHECK_THAT(message(store), ContainsSubstring(path.string()));
   }
   CHECK_FALSE(fs::exists(directory / "missing"));
+  CHECK(names_in(directory / "empty").empty());
   make_store(directory / "store");
   Options options = small_store(directory / "store");
   options.create_if_missing = false;
@@ -234,9 +235,18 @@ TEST_CASE("files of others in the directory do no harm and come to none", "[bad_
     for (const std::string& alike : {name + ".bak", name + "~", "x" + name})
       strays.push_back(directory / "store" / alike);
   }
+  // These bear names of segments, the next one's among them.
+  for (const char* name : {"log-00000002", "log-00000099", "log-999999999999999999", "log-18446744073709551615"})
+    strays.push_back(directory / "store" / name);
   fs::create_directories(directory / "store" / "lost+found" / "deeper");
   for (const fs::path& stray : strays) write_file(stray, "not a log");
   for (int opened = 0; opened < 3; ++opened) expect_store(directory / "store");
+  {
+    Store store = must(Store::open(small_store(directory / "store")));
+    Space space = must(store.space("fills segments"));
+    for (int i = 0; i < 12; ++i) must(space.put("k", std::string(1 << 20, 'v'), k_sync));
+    CHECK(store.stats().log.segments >= 3);
+  }
   for (const fs::path& stray : strays) CHECK(text_of(stray) == "not a log");
   CHECK(fs::is_directory(directory / "store" / "lost+found" / "deeper"));
 }

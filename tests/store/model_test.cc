@@ -46,7 +46,7 @@ void walk_together(Store& store, std::uint64_t steps, std::uint64_t sync_one_in)
 TEST_CASE("a store in memory behaves as a plain map", "[model]") {
   Store store = must(Store::open(one_shard()));
   Walk walk({.seed = seed()}, store);
-  const std::uint64_t steps = scaled(400'000);
+  const std::uint64_t steps = scaled(1'000'000);
   while (walk.steps() < steps) {
     walk.step();
     if (walk.steps() % (steps / 8) == 0) walk.compare_all();
@@ -79,7 +79,7 @@ TEST_CASE("a logged store behaves as a plain map, over restarts too", "[model]")
 
 TEST_CASE("eight threads on keys of their own each see a plain map, in memory", "[model]") {
   Store store = must(Store::open(one_shard()));
-  walk_together(store, scaled(40'000), 0);
+  walk_together(store, scaled(125'000), 0);
   CHECK(splits(store) > 0);
 }
 

@@ -79,7 +79,7 @@ void check_memory(Store& store, std::uint64_t operations) {
 
 TEST_CASE("memory follows what is live when one thread puts and another erases", "[producer_consumer]") {
   Store store = must(Store::open({}));
-  check_memory(store, scaled(7'000'000));
+  check_memory(store, scaled(10'000'000));
 }
 
 TEST_CASE("memory follows what is live with a log too", "[producer_consumer]") {

@@ -76,12 +76,12 @@ std::vector<FrameOnDisk> frames_on(SimulatedDisk& disk, const Options& options) 
   auto segments = must(wal::list_segments(disk, options.directory, identity->store_id));
   std::ranges::sort(segments, std::less<>{}, [](const wal::SegmentFile& s) { return s.header.generation; });
   std::vector<FrameOnDisk> frames;
-  for (const wal::SegmentFile& segment : segments) {
-    wal::FrameReader reader(*segment.file, segment.bytes, identity->store_id);
+  for (wal::SegmentFile& segment : segments) {
+    wal::FrameReader reader(*must(segment.opened()), segment.bytes, identity->store_id);
     for (std::uint64_t at = base::k_block_bytes; at < segment.bytes;) {
       const auto frame = must(reader.frame_at(at));
       if (frame && frame->header.generation == segment.header.generation) {
-        frames.push_back({segment.file->path().filename(), at, frame->header});
+        frames.push_back({segment.path.filename(), at, frame->header});
       }
       at += frame ? wal::frame_bytes(frame->header.payload_bytes) : base::k_block_bytes;
     }

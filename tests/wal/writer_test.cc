@@ -184,6 +184,22 @@ TEST_CASE("who asks for a write while a round that misses it is closing gets the
   CHECK(soon);
 }
 
+TEST_CASE("writes larger than a buffer wait for the disk and for no round") {
+  const LogIo io = GENERATE(test::from_range(every_log_io()));
+  Options options = log_options(io);
+  options.write_interval = options.sync_interval = 1h;
+  options.write_deadline = 60s;
+  options.segment_bytes = std::uint64_t{4} << 20;
+  SimulatedDisk disk;
+  Life life(disk, options);
+  // One fills the staging memory but for a little.
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) life.write("k", std::string(900'000, 'v'));
+  CHECK(std::chrono::steady_clock::now() - start < 30s);
+  CHECK(life.stats().overloads == 0);
+  CHECK(life.stats().waits > 0);
+}
+
 TEST_CASE("many who wait share a sync") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;
