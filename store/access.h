@@ -16,6 +16,14 @@ struct Access {
     return Store(std::move(*core));
   }
 
+  /// As `open`, with options beyond their limits: segments as small as a
+  /// simulation wants them.
+  [[nodiscard]] static Result<Store> open_unchecked(Options options, base::FileSystem& files) {
+    auto core = StoreCore::open(std::move(options), files, OptionChecks::skipped);
+    if (!core) return std::unexpected(std::move(core.error()));
+    return Store(std::move(*core));
+  }
+
   [[nodiscard]] static StoreCore& core(Store& store) noexcept { return *store.core_; }
 };
 

@@ -21,7 +21,8 @@ void BatchWrite::collect() {
     const std::string_view key = batch_.key(op);
     items_.push_back({&op, op.space.get(), op.space->hash(key), key});
   }
-  const auto identity = [](const Item& item) { return std::tuple(item.hash, item.space, item.key); };
+  // By number first, so that the same batch has the same order in every process.
+  const auto identity = [](const Item& item) { return std::tuple(item.hash, item.space->id(), item.space, item.key); };
   std::ranges::stable_sort(items_, {}, identity);
   // Of equal ones the last was added last: keep the first of each run, seen from behind.
   const auto repeated = std::ranges::unique(items_.rbegin(), items_.rend(), {}, identity);

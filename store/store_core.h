@@ -29,6 +29,9 @@
 
 namespace actable::store {
 
+/// `skipped`: for tests, whose segments may be smaller than users' may.
+enum class OptionChecks { full, skipped };
+
 /// The store itself; `actable::Store` owns one, and every handle to a space
 /// keeps it alive, though empty once closed.
 ///
@@ -36,7 +39,8 @@ namespace actable::store {
 class StoreCore : public std::enable_shared_from_this<StoreCore> {
  public:
   /// `files` outlives the store.
-  [[nodiscard]] static Result<std::shared_ptr<StoreCore>> open(Options options, base::FileSystem& files);
+  [[nodiscard]] static Result<std::shared_ptr<StoreCore>> open(Options options, base::FileSystem& files,
+                                                               OptionChecks checks = OptionChecks::full);
   ~StoreCore();
   StoreCore(const StoreCore&) = delete;
   StoreCore& operator=(const StoreCore&) = delete;

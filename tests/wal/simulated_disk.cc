@@ -28,16 +28,29 @@ class SimulatedDisk::DiskFile final : public base::File {
       ACTABLE_ASSERT(offset % base::k_block_bytes == 0 && bytes.size() % base::k_block_bytes == 0);
       ACTABLE_ASSERT(reinterpret_cast<std::uintptr_t>(bytes.data()) % base::k_block_bytes == 0);
     }
-    return add({offset, {bytes.begin(), bytes.end()}, offset + bytes.size()});
+    auto done = add({0, offset, {bytes.begin(), bytes.end()}, offset + bytes.size()});
+    disk_.tell({"write", path_.filename(), offset, bytes.size()});
+    return done;
   }
 
-  Result<void> allocate(std::uint64_t bytes) override { return add({0, {}, bytes}); }
+  Result<void> allocate(std::uint64_t bytes) override {
+    auto done = add({0, 0, {}, bytes});
+    disk_.tell({"allocate", path_.filename(), 0, bytes});
+    return done;
+  }
 
-  Result<void> sync() override {
-    const std::lock_guard lock(disk_.mutex_);
-    if (auto on = disk_.change(path_); !on) return on;
-    for (const Write& write : inode_->unsynced) apply(write, inode_->synced);
-    inode_->unsynced.clear();
+  Result<void> sync() override { return sync_through(~std::uint64_t{0}); }
+
+  Result<void> sync_through(std::uint64_t through) {
+    {
+      const std::lock_guard lock(disk_.mutex_);
+      if (auto on = disk_.change(path_); !on) return on;
+      const auto later = [through](const Write& write) { return write.number > through; };
+      const auto end = std::ranges::find_if(inode_->unsynced, later);
+      for (auto write = inode_->unsynced.begin(); write != end; ++write) apply(*write, inode_->synced);
+      inode_->unsynced.erase(inode_->unsynced.begin(), end);
+    }
+    disk_.tell({"sync", path_.filename()});
     return {};
   }
 
@@ -55,6 +68,7 @@ class SimulatedDisk::DiskFile final : public base::File {
   Result<void> add(Write write) {
     const std::lock_guard lock(disk_.mutex_);
     if (auto on = disk_.change(path_); !on) return on;
+    write.number = disk_.changes_;
     apply(write, inode_->now);
     inode_->unsynced.push_back(std::move(write));
     return {};
@@ -83,19 +97,68 @@ void SimulatedDisk::apply_some(const Write& write, std::vector<std::byte>& to, R
     std::size_t count = std::min(base::k_block_bytes, write.bytes.size() - at);
     if (random.one_in(16)) count = std::min(count, std::size_t{512} * random.below(8));
     const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    apply({write.offset + at, {from, from + static_cast<std::ptrdiff_t>(count)}, write.offset + at + count}, to);
+    apply({write.number, write.offset + at, {from, from + static_cast<std::ptrdiff_t>(count)}, write.offset + at + count}, to);
   }
 }
 
-std::unique_ptr<SimulatedDisk> SimulatedDisk::power_cut(Random& random) const {
+/// Each sector reaches the disk, does not, is cut in its middle, or is rubbish.
+void SimulatedDisk::apply_torn(const Write& write, std::vector<std::byte>& to, Random& random) {
+  constexpr std::size_t k_sector_bytes = 512;
+  if (write.bytes.empty()) return apply_some(write, to, random);
+  for (std::size_t at = 0; at < write.bytes.size(); at += k_sector_bytes) {
+    const std::uint64_t fate = random.below(8);
+    if (fate < 3) continue;
+    const std::size_t whole = std::min(k_sector_bytes, write.bytes.size() - at);
+    const std::size_t count = fate == 3 ? static_cast<std::size_t>(random.below(whole)) : whole;
+    const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    std::vector<std::byte> bytes(from, from + static_cast<std::ptrdiff_t>(count));
+    if (fate == 4) {
+      for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+    } else if (fate == 5) {
+      bytes[static_cast<std::size_t>(random.below(count))] ^= std::byte{1} << random.below(8);
+    }
+    apply({write.number, write.offset + at, std::move(bytes), write.offset + at + whole}, to);
+  }
+}
+
+SimulatedDisk::SimulatedDisk(const Image& image) {
+  for (const auto& [name, bytes] : image) names_[name] = std::make_shared<Inode>(Inode{bytes, bytes, {}});
+  names_since_sync_ = {names_};
+}
+
+SimulatedDisk::Image SimulatedDisk::image(Survival survival, Random& random) const {
   const std::lock_guard lock(mutex_);
-  auto left = std::make_unique<SimulatedDisk>();
-  for (const auto& [name, inode] : names_since_sync_[random.below(names_since_sync_.size())]) {
-    std::vector<std::byte> bytes = inode->synced;
-    for (const Write& write : inode->unsynced) apply_some(write, bytes, random);
-    left->put(name, std::move(bytes));
+  const std::size_t names_last = names_since_sync_.size() - 1;
+  const std::size_t names = survival == Survival::none  ? 0
+                            : survival == Survival::all ? names_last
+                                                        : static_cast<std::size_t>(random.below(names_last + 1));
+  // Of all files together, the change that is the first to be lost.
+  const std::uint64_t lost_from = survival == Survival::none     ? 0
+                                  : survival == Survival::prefix ? changes_ - random.below(12)
+                                                                 : ~std::uint64_t{0};
+  Image left;
+  for (const auto& [name, inode] : names_since_sync_[names]) {
+    std::vector<std::byte>& bytes = left[name] = inode->synced;
+    for (const Write& write : inode->unsynced) {
+      if (write.number >= lost_from) continue;
+      if (survival == Survival::some) {
+        apply_some(write, bytes, random);
+      } else if (survival == Survival::torn) {
+        apply_torn(write, bytes, random);
+      } else {
+        apply(write, bytes);
+      }
+    }
   }
   return left;
+}
+
+std::unique_ptr<SimulatedDisk> SimulatedDisk::power_cut(Random& random) const {
+  return std::make_unique<SimulatedDisk>(image(Survival::some, random));
+}
+
+Result<void> SimulatedDisk::sync_through(base::File& file, std::uint64_t through) {
+  return static_cast<DiskFile&>(file).sync_through(through);
 }
 
 std::unique_ptr<SimulatedDisk> SimulatedDisk::killed() const {
@@ -150,6 +213,13 @@ Result<void> SimulatedDisk::change(const std::filesystem::path& path) {
 }
 
 Result<std::unique_ptr<base::File>> SimulatedDisk::open(const std::filesystem::path& path, base::OpenMode mode) {
+  auto file = open_or_create(path, mode);
+  if (mode.create) tell({"create", path.filename()});
+  return file;
+}
+
+Result<std::unique_ptr<base::File>> SimulatedDisk::open_or_create(const std::filesystem::path& path,
+                                                                  base::OpenMode mode) {
   const std::lock_guard lock(mutex_);
   const std::string name = path.filename();
   if (mode.create) {
@@ -173,27 +243,36 @@ Result<std::vector<std::string>> SimulatedDisk::list(const std::filesystem::path
 }
 
 Result<void> SimulatedDisk::rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-  const std::lock_guard lock(mutex_);
-  if (auto on = change(to); !on) return on;
-  const auto node = names_.extract(from.filename());
-  if (node.empty()) return fail(ErrorCode::not_found, from.string() + " is missing");
-  names_[to.filename()] = node.mapped();
-  names_since_sync_.push_back(names_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto on = change(to); !on) return on;
+    const auto node = names_.extract(from.filename());
+    if (node.empty()) return fail(ErrorCode::not_found, from.string() + " is missing");
+    names_[to.filename()] = node.mapped();
+    names_since_sync_.push_back(names_);
+  }
+  tell({"rename", to.filename()});
   return {};
 }
 
 Result<void> SimulatedDisk::remove(const std::filesystem::path& path) {
-  const std::lock_guard lock(mutex_);
-  if (auto on = change(path); !on) return on;
-  if (names_.erase(path.filename()) == 0) return fail(ErrorCode::not_found, path.string() + " is missing");
-  names_since_sync_.push_back(names_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto on = change(path); !on) return on;
+    if (names_.erase(path.filename()) == 0) return fail(ErrorCode::not_found, path.string() + " is missing");
+    names_since_sync_.push_back(names_);
+  }
+  tell({"remove", path.filename()});
   return {};
 }
 
 Result<void> SimulatedDisk::sync_directory(const std::filesystem::path& directory) {
-  const std::lock_guard lock(mutex_);
-  if (auto on = change(directory); !on) return on;
-  names_since_sync_ = {names_};
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto on = change(directory); !on) return on;
+    names_since_sync_ = {names_};
+  }
+  tell({"sync_directory", {}});
   return {};
 }
 

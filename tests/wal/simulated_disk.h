@@ -5,13 +5,38 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace actable::test {
+
+/// What a disk that loses its power keeps of the writes that were not synced.
+enum class Survival {
+  none,
+  /// As after the death of the process alone.
+  all,
+  /// What came first, up to some write.
+  prefix,
+  /// Each sector of 512 bytes, or each block, for itself.
+  some,
+  /// As `some`; and sectors that were being written are torn in their middle or
+  /// hold rubbish.
+  torn,
+};
+
+/// One change of a disk, for those who watch it.
+struct DiskChange {
+  std::string_view what;
+  std::string name;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
 
 /// A disk in memory, of one directory, that can lose its power.
 ///
@@ -21,11 +46,27 @@ namespace actable::test {
 /// run through it. Must outlive its files.
 ///
 /// Thread safety: *synchronized*, but for `bytes`.
-class SimulatedDisk final : public base::FileSystem {
+class SimulatedDisk : public base::FileSystem {
  public:
+  /// Names and contents of all files.
+  using Image = std::map<std::string, std::vector<std::byte>>;
+
   SimulatedDisk() = default;
+  /// A disk that holds this, synced.
+  explicit SimulatedDisk(const Image& image);
   SimulatedDisk(const SimulatedDisk&) = delete;
   SimulatedDisk& operator=(const SimulatedDisk&) = delete;
+
+  /// What would be on this disk had the power been cut now.
+  [[nodiscard]] Image image(Survival survival, Random& random) const;
+
+  /// Called after each change, in the thread that made it. Set before the disk is used.
+  void watch(std::function<void(const DiskChange&)> watcher) { watcher_ = std::move(watcher); }
+
+  /// Syncs what the file was told up to the disk's change `through`, and not
+  /// what came later: no more than a sync promises that began then. The file is
+  /// one of this disk's.
+  [[nodiscard]] Result<void> sync_through(base::File& file, std::uint64_t through);
 
   /// A disk with what would be on this one had the power been cut now.
   [[nodiscard]] std::unique_ptr<SimulatedDisk> power_cut(Random& random) const;
@@ -60,6 +101,7 @@ class SimulatedDisk final : public base::FileSystem {
   class DiskFile;
 
   struct Write {
+    std::uint64_t number;
     std::uint64_t offset;
     std::vector<std::byte> bytes;
     /// The file is at least as long afterwards.
@@ -74,6 +116,12 @@ class SimulatedDisk final : public base::FileSystem {
 
   static void apply(const Write& write, std::vector<std::byte>& to);
   static void apply_some(const Write& write, std::vector<std::byte>& to, Random& random);
+  static void apply_torn(const Write& write, std::vector<std::byte>& to, Random& random);
+  void tell(const DiskChange& change) const {
+    if (watcher_) watcher_(change);
+  }
+  [[nodiscard]] Result<std::unique_ptr<base::File>> open_or_create(const std::filesystem::path& path,
+                                                                   base::OpenMode mode);
   [[nodiscard]] Result<void> change(const std::filesystem::path& path);
   [[nodiscard]] Result<void> check(const std::filesystem::path& path) const;
 
@@ -83,6 +131,7 @@ class SimulatedDisk final : public base::FileSystem {
   std::vector<Names> names_since_sync_{Names{}};
   std::uint64_t changes_ = 0;
   std::uint64_t changes_max_ = ~std::uint64_t{0};
+  std::function<void(const DiskChange&)> watcher_;
 };
 
 }  // namespace actable::test

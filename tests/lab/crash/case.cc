@@ -1,0 +1,220 @@
+#include "tests/lab/crash/case.h"
+
+#include "base/park.h"
+#include "store/access.h"
+#include "tests/lab/leg.h"
+#include "tests/support/results.h"
+
+#include <array>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+namespace actable::lab {
+namespace {
+
+using test::must;
+using test::Survival;
+
+constexpr std::array k_survivals{Survival::none, Survival::all, Survival::prefix, Survival::some, Survival::torn};
+constexpr std::array<const char*, 5> k_survival_names{"nothing", "all", "a prefix", "some blocks", "torn sectors"};
+constexpr WriteOptions k_sync{.durability = Durability::sync};
+
+/// FNV-1a.
+std::uint64_t hash_of(const test::SimulatedDisk::Image& image) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001b3; };
+  for (const auto& [name, bytes] : image) {
+    for (const char c : name) add(static_cast<unsigned char>(c));
+    // Words, for speed: every file is a whole number of them, or short.
+    std::size_t at = 0;
+    for (; at + 8 <= bytes.size(); at += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + at, 8);
+      hash = (hash ^ word) * 0x100000001b3;
+    }
+    for (; at < bytes.size(); ++at) add(static_cast<unsigned char>(bytes[at]));
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::string describe(const Program& program) {
+  std::string text;
+  for (std::size_t i = 0; i < program.clients.size(); ++i) {
+    text += "client " + std::to_string(i) + ":";
+    const auto& steps = program.clients[i];
+    for (std::size_t at = 0; at < std::min<std::size_t>(steps.size(), 12); ++at) {
+      text += " " + std::string(name_of(steps[at]));
+    }
+    text += steps.size() > 12 ? " … " + std::to_string(steps.size()) + " steps\n" : "\n";
+  }
+  return text;
+}
+
+/// At a change of the disk: the images that crashes at this moment could leave.
+void Case::collect(const World& world, const test::DiskChange& change) {
+  if (!random_.one_in(crash_one_in_)) return;
+  const std::string where = std::string(change.what) + " " + change.name + " at " + std::to_string(change.offset) +
+                            " of " + std::to_string(change.bytes) + " bytes";
+  for (std::size_t i = 0; i < k_survivals.size(); ++i) {
+    Image image = world.disk.image(k_survivals[i], random_);
+    const std::uint64_t hash = hash_of(image);
+    mix(hash);
+    if (print_) world.scheduler.note("image " + std::to_string(hash));
+    // As the one before: nothing was pending.
+    if (std::exchange(last_image_, hash) == hash) continue;
+    crashes_.push_back({std::move(image), world.history, "after " + where + ", surviving: " + k_survival_names[i]});
+  }
+}
+
+void Case::run_clients(const Program& program, World& world) {
+  unsigned others = static_cast<unsigned>(program.clients.size()) - 1;
+  bool opened = false;
+  std::vector<std::function<void()>> clients;
+  for (unsigned i = 0; i < program.clients.size(); ++i) {
+    clients.emplace_back([&, i] {
+      if (i == 0) {
+        world.open();
+        const Content found = content_of(*world.store);
+        const std::string wrong = difference(found, content_);
+        require(wrong.empty(), "a second recovery from the same crash found something else: " + wrong);
+        world.make_spaces();
+        opened = true;
+      }
+      world.scheduler.await("opened", [&] { return opened; }, std::nullopt);
+      Client client(world, i);
+      for (const Step step : program.clients[i]) client.take_step(step);
+      if (i != 0) {
+        --others;
+        return;
+      }
+      world.scheduler.await("others", [&] { return others == 0; }, std::nullopt);
+      const auto returned = world.history.all_returned();
+      must(world.store->close());
+      world.history.durable(returned);
+      world.store.reset();
+    });
+  }
+  world.scheduler.run(std::move(clients));
+}
+
+void Case::live(const Program& program) {
+  Scheduler scheduler(seed_ + ++simulations_, program.switch_one_in);
+  scheduler.print_notes(print_);
+  Disk disk(scheduler, beginning_ ? beginning_->image : Image{});
+  History history;
+  history.begin_with(content_);
+  World world{.scheduler = scheduler, .disk = disk, .history = history, .serial = serial_};
+  crashes_.clear();
+  last_image_ = 0;
+  crash_one_in_ = program.crash_one_in;
+  disk.watch([&](const test::DiskChange& change) {
+    scheduler.note(std::string(change.what) + " " + change.name + " " + std::to_string(change.offset) + " " +
+                   std::to_string(change.bytes));
+    collect(world, change);
+  });
+  const std::string led_here = describe(program) + "replay: tests/lab/run crash --replay --seed=" + std::to_string(seed_);
+  scheduler.context(led_here);
+  run_clients(program, world);
+  mix(scheduler.trace_hash());
+  serial_ = world.serial;
+  tally_.steps += history.size();
+  ++tally_.programs;
+  const std::string trace = scheduler.trace();
+  base::park::simulate(nullptr);
+
+  const auto next = static_cast<std::size_t>(random_.below(crashes_.size()));
+  Content next_content;
+  for (std::size_t i = 0; i < crashes_.size(); ++i) {
+    context_ = trace + "crash " + crashes_[i].where + "\n" + led_here;
+    try {
+      Content found = recover(crashes_[i]);
+      if (i == next) next_content = std::move(found);
+    } catch (const Found& error) {
+      throw Found(context_ + "\n" + error.what());
+    }
+  }
+  beginning_ = std::move(crashes_[next]);
+  content_ = std::move(next_content);
+}
+
+/// Recovers from a crash and judges what is there; writes; and crashes again,
+/// before that write and after it.
+Content Case::recover(const Crash& crash) {
+  ++tally_.crashes;
+  Scheduler scheduler(seed_ + ++simulations_, 16);
+  scheduler.print_notes(print_);
+  scheduler.context(context_);
+  Disk disk(scheduler, crash.image);
+  std::optional<SecondCrash> second;
+  std::uint64_t changes = 0;
+  bool written = false;
+  disk.watch([&](const test::DiskChange& change) {
+    // One of the changes, each as likely as any other.
+    if (!random_.one_in(++changes)) return;
+    const auto survival = static_cast<std::size_t>(random_.below(k_survivals.size()));
+    second = SecondCrash{disk.image(k_survivals[survival], random_),
+                         std::string(change.what) + " " + change.name + ", surviving: " + k_survival_names[survival],
+                         written};
+  });
+  Content first;
+  Content with_write;
+  std::string wrong;
+  scheduler.run({[&] {
+    {
+      Store store = must(store::Access::open_unchecked(lab_options(), disk));
+      const Seq cut = store.stats().recovery.cut;
+      first = content_of(store);
+      wrong = crash.history.judge(first, cut);
+      if (!wrong.empty()) {
+        wrong += "; the cut was " + std::to_string(cut);
+        return;
+      }
+      Space space = must(store.space("s"));
+      const Seq seq = must(space.put("after", "the crash", k_sync));
+      written = true;
+      require(seq > crash.history.highest(), "a number was given out again");
+      with_write = first;
+      with_write[{"", "s"}];
+      with_write[{"s", "after"}] = {"the crash", seq};
+      must(store.close());
+    }
+  }});
+  base::park::simulate(nullptr);
+  mix(scheduler.trace_hash());
+  require(wrong.empty(), wrong);
+  if (second) recover_again(*second, first, with_write);
+  return first;
+}
+
+/// What the first recovery found is what the second finds, and the write that
+/// followed it if it had returned.
+void Case::recover_again(const SecondCrash& crash, const Content& first, const Content& with_write) {
+  ++tally_.crashes;
+  ++tally_.crashes_in_recovery;
+  Scheduler scheduler(seed_ + ++simulations_, 16);
+  scheduler.print_notes(print_);
+  scheduler.context(context_ + "\nand a second crash, after " + crash.where);
+  Disk disk(scheduler, crash.image);
+  Content found;
+  scheduler.run({[&] {
+    Store store = must(store::Access::open_unchecked(lab_options(), disk));
+    found = content_of(store);
+    must(store.close());
+  }});
+  base::park::simulate(nullptr);
+  mix(scheduler.trace_hash());
+  const std::string wrong = difference(found, with_write);
+  if (wrong.empty()) return;
+  // The space may have been made, or be there already, before the write was.
+  Content with_space = first;
+  with_space[{"", "s"}];
+  const std::string otherwise = difference(found, first).empty() ? "" : difference(found, with_space);
+  require(!crash.after_a_write && otherwise.empty(), "a second crash, after " + crash.where +
+                                                         ", changed what the first recovery had found: " +
+                                                         (crash.after_a_write ? wrong : otherwise));
+}
+
+}  // namespace actable::lab

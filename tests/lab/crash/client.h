@@ -1,0 +1,104 @@
+#pragma once
+
+#include "tests/lab/crash/disk.h"
+#include "tests/lab/crash/history.h"
+#include "tests/lab/crash/scheduler.h"
+
+#include <actable/store.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace actable::lab {
+
+/// What a client can do. The first nine are what programs are enumerated from.
+enum class Step : std::uint8_t {
+  put,
+  erase,
+  batch,
+  add,
+  drop_space,
+  sync,
+  /// Lets so much time pass that what is staged is handed to the disk.
+  round,
+  /// Puts so much that the log goes on in another segment.
+  rotate,
+  reopen,
+  put_sync,
+  put_if_absent,
+  update,
+  take,
+  compare_and_set,
+  put_large,
+  shared_put,
+  shared_update,
+  shared_batch,
+};
+inline constexpr std::size_t k_enumerated_steps = 9;
+inline constexpr std::size_t k_steps = 18;
+
+[[nodiscard]] std::string_view name_of(Step step) noexcept;
+
+/// Options of a store on a simulated disk: small segments, little memory.
+[[nodiscard]] Options lab_options();
+
+/// A store in a simulation, and those who use it.
+///
+/// Thread safety: *confined* to whoever runs.
+struct World {
+  Scheduler& scheduler;
+  Disk& disk;
+  History& history;
+  std::optional<Store> store{};
+  /// Counts values, spaces and batches: none comes twice in all lives.
+  std::uint64_t serial = 0;
+  /// Somebody makes or drops a space: the others wait, because the store's own
+  /// lock for that is none that the scheduler sees.
+  bool catalog_busy = false;
+
+  void open();
+  /// Opens the two spaces that clients write to.
+  void make_spaces();
+};
+
+/// One thread's side of a world: its own keys, and keys that all share.
+///
+/// Thread safety: *confined* to its thread.
+class Client {
+ public:
+  Client(World& world, unsigned number) : world_(world), number_(number) {}
+
+  void take_step(Step step);
+
+ private:
+  [[nodiscard]] Key own_key();
+  [[nodiscard]] static Key shared_key(std::uint64_t i) { return {"s", "shared" + std::to_string(i)}; }
+  [[nodiscard]] std::string fresh_value(std::size_t bytes);
+  [[nodiscard]] Space space(const Key& key) const;
+  [[nodiscard]] std::size_t begin(const Key& key, std::optional<std::string> value, bool alone = true,
+                                  std::uint64_t batch = 0);
+  [[nodiscard]] Seq number_now(const Key& key) const;
+  void finish_unnumbered(std::size_t write, const Key& key, bool wrote);
+
+  void put(std::size_t bytes, WriteOptions options);
+  void erase();
+  void take();
+  void add();
+  void put_if_absent();
+  void update();
+  void compare_and_set();
+  void batch(bool shared);
+  void shared_put();
+  void shared_update();
+  void drop_space();
+  void sync();
+  void reopen();
+
+  World& world_;
+  const unsigned number_;
+};
+
+}  // namespace actable::lab
