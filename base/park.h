@@ -49,20 +49,20 @@ void reach(std::string_view point);
 
 /// Stands where a thread begins, ends, or is about to let others run: a step for
 /// simulations alone.
-#define ACTABLE_YIELD(point)                                                                    \
-  do {                                                                                          \
-    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) {  \
-      simulated->reach(point);                                                                  \
-    }                                                                                           \
+#define ACTABLE_YIELD(point)                                                                   \
+  do {                                                                                         \
+    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) { \
+      simulated->reach(point);                                                                 \
+    }                                                                                          \
   } while (false)
 
 /// Stands before a wait in earnest for what `ready` says, so that a simulation
 /// lets the other threads go on meanwhile.
-#define ACTABLE_AWAIT(point, ready)                                                             \
-  do {                                                                                          \
-    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) {  \
-      simulated->await(point, ready, std::nullopt);                                             \
-    }                                                                                           \
+#define ACTABLE_AWAIT(point, ready)                                                            \
+  do {                                                                                         \
+    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) { \
+      simulated->await(point, ready, std::nullopt);                                            \
+    }                                                                                          \
   } while (false)
 
 #else

@@ -67,9 +67,7 @@ Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem:
 
 }  // namespace
 
-Identity make_identity() {
-  return {k_format_version, base::random_word(), base::random_word(), 1, 1};
-}
+Identity make_identity() { return {k_format_version, base::random_word(), base::random_word(), 1, 1}; }
 
 Result<void> write_identity(base::FileSystem& files, const std::filesystem::path& directory, const Identity& identity) {
   const std::filesystem::path path = directory / k_identity_file;

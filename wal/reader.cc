@@ -90,8 +90,8 @@ class Replay {
 
  private:
   [[nodiscard]] std::unexpected<Error> corrupt(std::size_t segment, std::uint64_t offset, const std::string& what) {
-    return fail(ErrorCode::corrupt, segments_[segment].path.string() + ": offset " + std::to_string(offset) +
-                                        ": " + what +
+    return fail(ErrorCode::corrupt, segments_[segment].path.string() + ": offset " + std::to_string(offset) + ": " +
+                                        what +
                                         "; restore the directory from a backup, or salvage what is readable with "
                                         "`actable-shell DIR repair NEWDIR`");
   }
@@ -104,9 +104,9 @@ class Replay {
       for (std::size_t j = 0; j < i; ++j) {
         if (segments_[j].state != HeaderState::whole) continue;
         if (segments_[i].header.generation != segments_[j].header.generation) continue;
-        return fail(ErrorCode::corrupt,
-                    segments_[i].path.string() + ": offset 0: the segment is there twice, " + "also as " +
-                        segments_[j].path.string() + "; move the copy out of the directory");
+        return fail(ErrorCode::corrupt, segments_[i].path.string() + ": offset 0: the segment is there twice, " +
+                                            "also as " + segments_[j].path.string() +
+                                            "; move the copy out of the directory");
       }
     }
     return {};

@@ -14,8 +14,14 @@ class BatchOps;
 }
 
 /// Writes to several keys, in one or several spaces of one store, that are
-/// made durable together: after a crash all are there or none. A reader on
-/// another thread may see some of them before the others.
+/// made durable together: after a crash all are there or none.
+///
+/// A batch is not isolated from what others do at the same moment. A reader on
+/// another thread may see some of its writes before the others. And a key that
+/// another call writes while the batch is under way may keep that call's value,
+/// as if the batch's write had come just before it, even where the call (`add`,
+/// `update`, `take`) worked on what was there before the batch. Who needs both
+/// keeps other writers from the batch's keys.
 ///
 /// Where a key is named more than once, the last one counts. The bytes are
 /// copied in, so the caller's may go at once. A batch may be written again.

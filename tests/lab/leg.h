@@ -53,10 +53,10 @@ inline void require(bool holds, const std::string& what) {
 class Budget {
  public:
   Budget(const LegOptions& options, std::uint64_t usual, std::uint64_t nightly)
-      : amount_(options.replay                           ? 1
-                : options.amount == Amount::soak         ? ~std::uint64_t{0}
-                : options.amount == Amount::nightly      ? nightly
-                                                         : usual),
+      : amount_(options.replay                      ? 1
+                : options.amount == Amount::soak    ? ~std::uint64_t{0}
+                : options.amount == Amount::nightly ? nightly
+                                                    : usual),
         limit_(options.limit) {}
 
   /// True while the `done` pieces of work so far are not enough.

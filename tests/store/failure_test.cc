@@ -249,7 +249,8 @@ TEST_CASE("writers wait for a slow disk and lose nothing", "[failure]") {
   for (std::uint64_t i = 0; i < writes; ++i) REQUIRE(must(space.get(key_of(i))) == sealed(i, 20'000));
 }
 
-TEST_CASE("past the deadline writers of a disk that takes 2 s a write are refused, and go on when it is well", "[failure]") {
+TEST_CASE("past the deadline writers of a disk that takes 2 s a write are refused, and go on when it is well",
+          "[failure]") {
   Disk disk(each_io());
   disk.options.write_deadline = std::chrono::milliseconds(GENERATE(0, 50));
   std::array<Content, 4> accepted;

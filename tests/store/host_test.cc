@@ -26,7 +26,8 @@ bool limit(int resource, rlim_t to) {
 
 std::set<std::string> threads_now() {
   std::set<std::string> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) found.insert(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+    found.insert(entry.path().filename());
   return found;
 }
 

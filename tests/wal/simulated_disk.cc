@@ -97,7 +97,9 @@ void SimulatedDisk::apply_some(const Write& write, std::vector<std::byte>& to, R
     std::size_t count = std::min(base::k_block_bytes, write.bytes.size() - at);
     if (random.one_in(16)) count = std::min(count, std::size_t{512} * random.below(8));
     const auto from = write.bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    apply({write.number, write.offset + at, {from, from + static_cast<std::ptrdiff_t>(count)}, write.offset + at + count}, to);
+    apply(
+        {write.number, write.offset + at, {from, from + static_cast<std::ptrdiff_t>(count)}, write.offset + at + count},
+        to);
   }
 }
 

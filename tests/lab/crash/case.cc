@@ -83,14 +83,16 @@ void Case::run_clients(const Program& program, World& world) {
         world.make_spaces();
         opened = true;
       }
-      world.scheduler.await("opened", [&] { return opened; }, std::nullopt);
+      world.scheduler.await(
+          "opened", [&] { return opened; }, std::nullopt);
       Client client(world, i);
       for (const Step step : program.clients[i]) client.take_step(step);
       if (i != 0) {
         --others;
         return;
       }
-      world.scheduler.await("others", [&] { return others == 0; }, std::nullopt);
+      world.scheduler.await(
+          "others", [&] { return others == 0; }, std::nullopt);
       const auto returned = world.history.all_returned();
       must(world.store->close());
       world.history.durable(returned);
@@ -115,7 +117,8 @@ void Case::live(const Program& program) {
                    std::to_string(change.bytes));
     collect(world, change);
   });
-  const std::string led_here = describe(program) + "replay: tests/lab/run crash --replay --seed=" + std::to_string(seed_);
+  const std::string led_here =
+      describe(program) + "replay: tests/lab/run crash --replay --seed=" + std::to_string(seed_);
   scheduler.context(led_here);
   run_clients(program, world);
   mix(scheduler.trace_hash());
@@ -212,9 +215,9 @@ void Case::recover_again(const SecondCrash& crash, const Content& first, const C
   Content with_space = first;
   with_space[{"", "s"}];
   const std::string otherwise = difference(found, first).empty() ? "" : difference(found, with_space);
-  require(!crash.after_a_write && otherwise.empty(), "a second crash, after " + crash.where +
-                                                         ", changed what the first recovery had found: " +
-                                                         (crash.after_a_write ? wrong : otherwise));
+  require(!crash.after_a_write && otherwise.empty(),
+          "a second crash, after " + crash.where +
+              ", changed what the first recovery had found: " + (crash.after_a_write ? wrong : otherwise));
 }
 
 }  // namespace actable::lab

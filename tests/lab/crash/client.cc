@@ -22,8 +22,9 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",           "erase",  "batch", "add",             "drop_space", "sync",       "round",         "rotate",      "reopen",
-      "put_sync",      "put_if_absent", "update", "take", "compare_and_set", "put_large", "shared_put", "shared_update", "shared_batch"};
+      "put",   "erase",           "batch",     "add",        "drop_space",    "sync",
+      "round", "rotate",          "reopen",    "put_sync",   "put_if_absent", "update",
+      "take",  "compare_and_set", "put_large", "shared_put", "shared_update", "shared_batch"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -50,24 +51,42 @@ void World::make_spaces() {
 void Client::take_step(Step step) {
   world_.scheduler.note("client " + std::to_string(number_) + ": " + std::string(name_of(step)));
   switch (step) {
-    case Step::put: return put(8, {});
-    case Step::put_sync: return put(8, k_sync);
-    case Step::put_large: return put(70'000, {});
-    case Step::rotate: return put(50'000, {});
-    case Step::erase: return erase();
-    case Step::take: return take();
-    case Step::add: return add();
-    case Step::put_if_absent: return put_if_absent();
-    case Step::update: return update();
-    case Step::compare_and_set: return compare_and_set();
-    case Step::batch: return batch(false);
-    case Step::shared_batch: return batch(true);
-    case Step::shared_put: return shared_put();
-    case Step::shared_update: return shared_update();
-    case Step::drop_space: return drop_space();
-    case Step::sync: return sync();
-    case Step::round: return world_.scheduler.pause(25ms);
-    case Step::reopen: return reopen();
+    case Step::put:
+      return put(8, {});
+    case Step::put_sync:
+      return put(8, k_sync);
+    case Step::put_large:
+      return put(70'000, {});
+    case Step::rotate:
+      return put(50'000, {});
+    case Step::erase:
+      return erase();
+    case Step::take:
+      return take();
+    case Step::add:
+      return add();
+    case Step::put_if_absent:
+      return put_if_absent();
+    case Step::update:
+      return update();
+    case Step::compare_and_set:
+      return compare_and_set();
+    case Step::batch:
+      return batch(false);
+    case Step::shared_batch:
+      return batch(true);
+    case Step::shared_put:
+      return shared_put();
+    case Step::shared_update:
+      return shared_update();
+    case Step::drop_space:
+      return drop_space();
+    case Step::sync:
+      return sync();
+    case Step::round:
+      return world_.scheduler.pause(25ms);
+    case Step::reopen:
+      return reopen();
   }
 }
 
@@ -204,7 +223,8 @@ void Client::shared_update() {
 }
 
 void Client::drop_space() {
-  world_.scheduler.await("catalog", [this] { return !world_.catalog_busy; }, std::nullopt);
+  world_.scheduler.await(
+      "catalog", [this] { return !world_.catalog_busy; }, std::nullopt);
   world_.catalog_busy = true;
   const std::string name = "dropped" + std::to_string(++world_.serial);
   const std::size_t made = world_.history.begin({.key = {"", name}, .value = ""});

@@ -87,8 +87,9 @@ std::string crash(const LegOptions& options) {
              options.replay);
     if (options.replay) break;
   }
-  return with_commas(tally.crashes) + " crashes, " + with_commas(tally.crashes_in_recovery) + " of them in recovery, in " +
-         with_commas(tally.programs) + " programs of " + with_commas(tally.steps) + " writes, nothing lost";
+  return with_commas(tally.crashes) + " crashes, " + with_commas(tally.crashes_in_recovery) +
+         " of them in recovery, in " + with_commas(tally.programs) + " programs of " + with_commas(tally.steps) +
+         " writes, nothing lost";
 }
 
 }  // namespace

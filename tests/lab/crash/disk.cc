@@ -50,9 +50,8 @@ class Queue final : public base::WriteQueue, public Device {
     const auto at = requests_.begin() + static_cast<std::ptrdiff_t>(random.below(requests_.size()));
     const Request request = *at;
     requests_.erase(at);
-    const Result<void> outcome = request.sync_through
-                                     ? disk_.sync_through(*request.file, *request.sync_through)
-                                     : request.file->write(request.offset, request.bytes);
+    const Result<void> outcome = request.sync_through ? disk_.sync_through(*request.file, *request.sync_through)
+                                                      : request.file->write(request.offset, request.bytes);
     base::Completion completion{request.tag, std::nullopt};
     if (!outcome) completion.error = outcome.error();
     done_.push_back(std::move(completion));

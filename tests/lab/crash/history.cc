@@ -51,9 +51,9 @@ std::string judge_key(const std::vector<const Write*>& writes, const std::option
   if (found && found->seq >= cut) return "shows number " + std::to_string(found->seq) + ", not below the cut";
   if (std::ranges::any_of(writes, shows)) return {};
   if (highest == nullptr && found == before) return {};
-  std::string text = found ? "holds " + std::to_string(found->value.size()) + " bytes with number " +
-                                 std::to_string(found->seq)
-                           : "is absent";
+  std::string text =
+      found ? "holds " + std::to_string(found->value.size()) + " bytes with number " + std::to_string(found->seq)
+            : "is absent";
   text += ", which no write explains; before there was ";
   text += before ? "number " + std::to_string(before->seq) : "nothing";
   for (const Write* const write : writes) text += "\n    " + told(*write) + (write->durable ? ", durable" : "");
@@ -82,8 +82,9 @@ std::string difference(const Content& found, const Content& due) {
   for (const auto& [key, stored] : due) {
     const auto at = found.find(key);
     if (at == found.end()) return name_of(key) + " is missing";
-    if (at->second != stored) return name_of(key) + " has number " + std::to_string(at->second.seq) + " and not " +
-                                     std::to_string(stored.seq) + ", or another value";
+    if (at->second != stored)
+      return name_of(key) + " has number " + std::to_string(at->second.seq) + " and not " + std::to_string(stored.seq) +
+             ", or another value";
   }
   for (const auto& [key, stored] : found) {
     if (!due.contains(key)) return name_of(key) + " is there with number " + std::to_string(stored.seq);

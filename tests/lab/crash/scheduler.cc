@@ -155,8 +155,7 @@ void Scheduler::reach(std::string_view step) {
   pass_baton(*self);
 }
 
-void Scheduler::await(std::string_view step, const std::function<bool()>& ready,
-                      std::optional<base::TimePoint> until) {
+void Scheduler::await(std::string_view step, const std::function<bool()>& ready, std::optional<base::TimePoint> until) {
   auto* const self = static_cast<Member*>(t_member);
   if (self == nullptr || ready()) return;
   note(std::to_string(self->number) + " waits at " + std::string(step));
@@ -168,7 +167,8 @@ void Scheduler::await(std::string_view step, const std::function<bool()>& ready,
 }
 
 void Scheduler::pause(std::chrono::nanoseconds time) {
-  await("pause", [] { return false; }, now_ + time);
+  await(
+      "pause", [] { return false; }, now_ + time);
 }
 
 void Scheduler::live(Member& self, const std::function<void()>& work) {
