@@ -88,7 +88,8 @@ class Epochs {
 
   void pin_read(Slot& slot) noexcept {
     if (slot.read_depth++ != 0) return;
-    // release: ThreadSanitizer's eyes only; the scan pairs through the fences.
+    // release: a scan that sees this announcement in the place of an earlier one
+    // has what the thread read under that one behind it.
     slot.read.store(epoch_of(word_.load(std::memory_order_relaxed)), std::memory_order_release);
     light_fence();
   }

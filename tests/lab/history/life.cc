@@ -112,14 +112,15 @@ class Course {
       const Stamp until = scene_.clock.load(std::memory_order_relaxed) + 20 + random.below(600);
       (void)test::eventually(std::chrono::milliseconds(1), [&] { return reached(until); });
       base::park::release();
-      std::this_thread::sleep_for(std::chrono::microseconds(random.below(300)));
+      const Stamp next = scene_.clock.load(std::memory_order_relaxed) + random.below(100);
+      (void)test::eventually(std::chrono::milliseconds(1), [&] { return reached(next); });
     }
   }
 
-  /// Sleeps a little if not: the clients need the processors.
+  /// Lets the clients have the processor if not.
   [[nodiscard]] bool reached(Stamp stamp) const {
     if (stop_ || scene_.clock.load(std::memory_order_relaxed) >= stamp) return true;
-    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    std::this_thread::yield();
     return false;
   }
 
