@@ -207,7 +207,7 @@ std::expected<Settings, Exit> parse_settings(int argc, char** argv) {
   auto wrong = look_up_benchmarks(raw.benchmarks, settings);
   if (!wrong) wrong = look_up_engines(raw.engines, settings);
   if (!wrong) wrong = impossible(settings);
-  if (wrong) return std::unexpected(Exit{2, *wrong});
+  if (wrong) return std::unexpected(Exit{2, one_line(*wrong)});
   return settings;
 }
 

@@ -24,6 +24,9 @@ namespace {
 // How long dropping a space waits for operations that are still in it.
 constexpr std::chrono::milliseconds k_reclaim_wait{100};
 
+// Later versions may append to a space's record, not as much as that.
+constexpr std::size_t k_fields_max = 64;
+
 }  // namespace
 
 std::string encode_space(std::uint32_t id) {
@@ -34,7 +37,8 @@ std::string encode_space(std::uint32_t id) {
 
 std::optional<std::uint32_t> decode_space(std::string_view bytes) {
   try {
-    const auto unpacked = msgpack::unpack(bytes.data(), bytes.size());
+    const auto unpacked =
+        msgpack::unpack(bytes.data(), bytes.size(), nullptr, nullptr, msgpack::unpack_limit(k_fields_max));
     return std::get<0>(unpacked.get().as<std::tuple<std::uint32_t>>());
   } catch (const std::exception&) {
     return std::nullopt;

@@ -120,9 +120,10 @@ std::optional<LogRecord> take_record(std::span<const std::byte>& payload) noexce
   const std::uint32_t flags = value_and_flags & ~k_value_mask;
   if ((flags & ~k_tombstone_flag) != 0 || load_le<std::uint16_t>(at + 18) != 0 || key_bytes == 0) return std::nullopt;
   if (value_bytes > k_value_bytes_max || payload.size() < record_bytes(key_bytes, value_bytes)) return std::nullopt;
+  const auto seq = load_le<std::uint64_t>(at);
+  if (seq > k_seq_max) return std::nullopt;
   const std::string_view text = base::as_text(payload);
-  LogRecord record{load_le<std::uint64_t>(at), load_le<std::uint32_t>(at + 8), flags != 0,
-                   text.substr(k_record_header_bytes, key_bytes),
+  LogRecord record{seq, load_le<std::uint32_t>(at + 8), flags != 0, text.substr(k_record_header_bytes, key_bytes),
                    text.substr(k_record_header_bytes + key_bytes, value_bytes)};
   payload = payload.subspan(record_bytes(key_bytes, value_bytes));
   return record;

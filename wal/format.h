@@ -96,6 +96,8 @@ struct LogRecord {
 };
 
 inline constexpr std::size_t k_record_header_bytes = 20;
+/// No store comes near it, and numbers above every number in the log fit 64 bits.
+inline constexpr Seq k_seq_max = Seq{1} << 62;
 
 [[nodiscard]] constexpr std::size_t record_bytes(std::size_t key_bytes, std::size_t value_bytes) noexcept {
   return k_record_header_bytes + key_bytes + value_bytes;

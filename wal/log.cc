@@ -81,7 +81,7 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
   auto listed = list_segments(files_, options_.directory, identity_.store_id);
   if (!listed) return std::unexpected(listed.error());
   segments = std::move(*listed);
-  auto end = replay(identity_, segments, recovery.apply);
+  auto end = replay(options_.directory, identity_, segments, recovery.apply);
   if (!end) return end;
   recovery_.cut = end->cut;
   recovery_.records_applied = end->records_applied;

@@ -9,6 +9,10 @@
 namespace actable::wal {
 namespace {
 
+// So much behind a clean end is looked at: as much as the writer fills with
+// zeros ahead of its frames, and read in a millisecond.
+constexpr std::uint64_t k_blank_bytes = std::uint64_t{1} << 20;
+
 /// Records that no marker has covered yet, frame by frame.
 ///
 /// Thread safety: *confined*.
@@ -71,8 +75,9 @@ class Pending {
 /// Thread safety: *confined*; used once.
 class Replay {
  public:
-  Replay(const Identity& identity, std::span<SegmentFile> segments, const Apply& apply)
-      : identity_(identity), segments_(segments), apply_(apply) {}
+  Replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
+         const Apply& apply)
+      : directory_(directory), identity_(identity), segments_(segments), apply_(apply) {}
 
   Result<LogEnd> run() {
     if (auto distinct = check_distinct(); !distinct) return std::unexpected(distinct.error());
@@ -126,7 +131,7 @@ class Replay {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       if (segments_[i].state == HeaderState::broken) return corrupt(i, 0, "the segment's header is damaged");
     }
-    return fail(ErrorCode::corrupt, "the log's first segment (generation " +
+    return fail(ErrorCode::corrupt, directory_.string() + ": the log's first segment (generation " +
                                         std::to_string(identity_.first_generation) +
                                         ") is missing; restore the directory from a backup");
   }
@@ -233,7 +238,13 @@ class Replay {
       return segment.state != HeaderState::whole || segment.header.generation > segments_[current_].header.generation;
     };
     if (std::ranges::any_of(segments_, later)) return false;
-    return reader_->blank_at(offset_);
+    // More than one block: the next era's first frame may be what was damaged.
+    const std::uint64_t end = std::min(offset_ + k_blank_bytes, reader_->file_bytes());
+    for (std::uint64_t at = offset_; at < end; at += base::k_block_bytes) {
+      auto blank = reader_->blank_at(at);
+      if (!blank || !*blank) return blank;
+    }
+    return true;
   }
 
   /// Looks for whole frames behind the end: they tell how far the log had been
@@ -261,8 +272,9 @@ class Replay {
   }
 
   void note(const ReadFrame& frame, const SegmentFile& segment) {
-    // An earlier use of the file says nothing of this log's end.
-    if (segment.state == HeaderState::whole && frame.header.generation != segment.header.generation) return;
+    // An earlier use of the file says nothing of this log's end. A later one
+    // does, though its header is not here: lost in a crash, or exchanged.
+    if (segment.state == HeaderState::whole && frame.header.generation < segment.header.generation) return;
     durable_ = std::max(durable_, frame.header.durable);
     // An era's recovery frame is on disk before any other frame of it is written.
     if (frame.header.era > end_.era && (frame.header.flags & FrameHeader::k_recovery) == 0) later_era_ = true;
@@ -271,6 +283,7 @@ class Replay {
     while (const auto record = take_record(rest)) end_.numbers_end = std::max(end_.numbers_end, record->seq + 1);
   }
 
+  const std::filesystem::path& directory_;
   const Identity& identity_;
   const std::span<SegmentFile> segments_;
   const Apply& apply_;
@@ -287,8 +300,9 @@ class Replay {
 
 }  // namespace
 
-Result<LogEnd> replay(const Identity& identity, std::span<SegmentFile> segments, const Apply& apply) {
-  return Replay(identity, segments, apply).run();
+Result<LogEnd> replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
+                      const Apply& apply) {
+  return Replay(directory, identity, segments, apply).run();
 }
 
 }  // namespace actable::wal

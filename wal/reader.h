@@ -51,10 +51,11 @@ struct LogEnd {
 using Apply = std::function<Result<void>(const LogRecord&)>;
 
 /// Delivers every record below the last cut, in the order of the log, which is
-/// not that of the numbers. Fails with
+/// not that of the numbers. `directory` is where the segments should be. Fails with
 ///   corrupt   naming file, offset and what to do; records may have been delivered
 ///   io_error
 ///   or what `apply` failed with
-[[nodiscard]] Result<LogEnd> replay(const Identity& identity, std::span<SegmentFile> segments, const Apply& apply);
+[[nodiscard]] Result<LogEnd> replay(const std::filesystem::path& directory, const Identity& identity,
+                                    std::span<SegmentFile> segments, const Apply& apply);
 
 }  // namespace actable::wal

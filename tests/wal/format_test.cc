@@ -149,6 +149,15 @@ TEST_CASE("records with an empty key, an oversize value or unknown flags are non
   CHECK_FALSE(is_record(18, std::byte{1}));  // reserved
 }
 
+TEST_CASE("a record with a number that no store comes to is none") {
+  for (const Seq seq : {k_seq_max, k_seq_max + 1, ~Seq{0}}) {
+    std::vector<std::byte> bytes(record_bytes(1, 0));
+    encode({seq, 1, false, "k", ""}, bytes.data());
+    std::span<const std::byte> rest = bytes;
+    CHECK(take_record(rest).has_value() == (seq == k_seq_max));
+  }
+}
+
 TEST_CASE("the decoders take any bytes") {
   Random random(test::seed() + 1);
   std::uint64_t records = 0;

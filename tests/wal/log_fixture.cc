@@ -60,10 +60,11 @@ Result<Found> look(base::FileSystem& files, const Options& options) {
   auto segments = wal::list_segments(files, options.directory, (*identity)->store_id);
   if (!segments) return std::unexpected(segments.error());
   Found found;
-  auto end = wal::replay(**identity, *segments, [&found](const wal::LogRecord& record) -> Result<void> {
-    found.records.push_back(copy_of(record));
-    return {};
-  });
+  auto end =
+      wal::replay(options.directory, **identity, *segments, [&found](const wal::LogRecord& record) -> Result<void> {
+        found.records.push_back(copy_of(record));
+        return {};
+      });
   if (!end) return std::unexpected(end.error());
   found.end = std::move(*end);
   std::ranges::sort(found.records);

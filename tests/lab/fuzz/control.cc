@@ -1,0 +1,77 @@
+// What the store writes about itself: STORE, and the catalog's values. The first
+// byte of the input says which.
+
+#include "base/bytes.h"
+#include "store/catalog.h"
+#include "tests/lab/fuzz/checksums.h"
+#include "tests/lab/fuzz/expect.h"
+#include "tests/lab/fuzz/memory_meter.h"
+#include "tests/lab/fuzz/mutations.h"
+#include "tests/support/results.h"
+#include "tests/support/seed.h"
+#include "wal/identity.h"
+
+#include <string_view>
+
+namespace actable::lab::fuzz {
+namespace {
+
+// An array's elements are held as objects of 24 bytes, for which one byte of
+// input is enough.
+constexpr std::size_t k_memory_factor = 64;
+constexpr std::size_t k_memory_bytes = 32 << 10;
+
+/// Read, written and read again, an identity is the same.
+void check_identity(std::span<const std::byte> bytes) {
+  const auto disk = Directory{Bytes(bytes.begin(), bytes.end()), {}}.disk();
+  if (bytes.empty()) disk->put(wal::k_identity_file, {});
+  const MemoryMeter meter;
+  const auto read = wal::read_identity(*disk, "/simulated");
+  meter.expect_within(bytes.size(), k_memory_factor, k_memory_bytes);
+  if (!read) {
+    expect(test::outcome(read) == "corrupt" || test::outcome(read) == "unsupported", test::message(read));
+    return;
+  }
+  expect(read->has_value(), "STORE is there, and is not seen");
+  test::must(wal::write_identity(*disk, "/simulated", **read));
+  const auto again = *test::must(wal::read_identity(*disk, "/simulated"));
+  const wal::Identity& was = **read;
+  expect(again.store_id == was.store_id && again.hash_seed == was.hash_seed &&
+             again.first_generation == was.first_generation && again.first_frame == was.first_frame,
+         "an identity does not come back as it was written");
+}
+
+/// A space's number, encoded and decoded again, is the same.
+void check_catalog(std::string_view bytes) {
+  const MemoryMeter meter;
+  const auto id = store::decode_space(bytes);
+  meter.expect_within(bytes.size(), k_memory_factor, k_memory_bytes);
+  if (id) expect(store::decode_space(store::encode_space(*id)) == id, "a space's number does not come back");
+}
+
+}  // namespace
+}  // namespace actable::lab::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace actable::lab::fuzz;
+  if (size == 0) return 0;
+  const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
+  if (data[0] % 2 == 0) {
+    check_identity(bytes);
+  } else {
+    check_catalog(actable::base::as_text(bytes));
+  }
+  return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t size_max,
+                                               unsigned seed) {
+  using namespace actable::lab::fuzz;
+  size = LLVMFuzzerMutate(data, size, size_max);
+  actable::test::Random random(seed);
+  if (size == 0 || data[0] % 2 != 0 || random.one_in(8)) return size;
+  const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
+  Bytes identity(bytes.begin(), bytes.end());
+  repair_identity(identity);
+  return 1 + hand_back(identity, data + 1, size_max - 1);
+}

@@ -1,0 +1,100 @@
+// Writes the corpus: `fuzz_seeds DIRECTORY`. The logs are real ones.
+
+#include "store/catalog.h"
+#include "tests/lab/fuzz/directory.h"
+#include "tests/lab/rot/small_log.h"
+
+#include <actable/typed.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace actable::lab::fuzz {
+namespace {
+
+using namespace std::string_literals;
+
+/// Thread safety: *confined*.
+class Corpus {
+ public:
+  explicit Corpus(std::filesystem::path root) : root_(std::move(root)) {}
+
+  void add(const std::string& target, const std::string& name, std::string_view bytes) const {
+    std::filesystem::create_directories(root_ / target);
+    std::ofstream file(root_ / target / name, std::ios::binary);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!file.flush()) throw std::runtime_error("cannot write " + (root_ / target / name).string());
+  }
+
+ private:
+  const std::filesystem::path root_;
+};
+
+std::string text(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+void add_logs(const Corpus& corpus) {
+  for (rot::SmallLog& log : rot::make_small_logs(1)) {
+    // Of the states that differ in their last frames only, one.
+    if (log.state.contains("idle") || log.state.contains("right after") || log.state == "closed cleanly") continue;
+    const Directory directory = Directory::of(*log.disk);
+    std::string name = log.state;
+    std::ranges::replace(name, ' ', '-');
+    std::erase(name, ',');
+    corpus.add("recovery", name, text(directory.serialize()));
+    corpus.add("control", "identity-" + name, "\0"s + text(directory.identity));
+    if (log.state.contains("one segment")) corpus.add("frames", name, text(directory.serialize()));
+  }
+}
+
+void add_values(const Corpus& corpus) {
+  corpus.add("control", "space", "\1"s + store::encode_space(1));
+  corpus.add("control", "space-of-a-later-version", "\1"s + *typed::pack(std::tuple(70'000U, "more"s, 3.5)));
+  auto session = std::tuple("ada"s, std::vector{1U, 70'000U}, std::map<std::string, double>{{"chess", 0.5}}, -1);
+  corpus.add("typed", "session", "\0"s + *typed::pack(session));
+  corpus.add("typed", "tree", "\1\x91\x92\x91\x90\x91\x90"s);
+  corpus.add("typed", "list", "\2"s + *typed::pack(std::vector<std::optional<int>>{1, std::nullopt, -3}));
+  corpus.add("typed", "sessions",
+             "\3"s + *typed::pack(std::map<std::string, std::vector<decltype(session)>>{{"all", {session, session}}}));
+  corpus.add("typed", "string", "\4"s + *typed::pack("text"s));
+  corpus.add("typed", "strings", "\5"s + *typed::pack(std::vector<std::vector<std::string>>{{"a", "b"}, {}}));
+}
+
+void add_options(const Corpus& corpus) {
+  corpus.add("options", "usual", "\0--benchmarks=fillrandom,readrandom\0--num=1000\0--threads=2"s);
+  corpus.add("options", "all",
+             "\0--engines=all-found\0--ops=7\0--key_size=16\0--value_size=100\0--distribution=zipf\0"
+             "--batch=4\0--seed=9\0--repeat=2"s);
+  corpus.add("options", "run", "\0--rate=1e5\0--duration=0.5\0--durability=sync\0--dir=/tmp\0--json=a\0--csv=b"s);
+  corpus.add("options", "help", "\0--help"s);
+  corpus.add("options", "name", "\2gr\xc3\xbc\xc3\x9f\x65"s);
+  std::string options = "\1"s;
+  const auto put = [&options](auto value) { options.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  put(8U);
+  for (const std::uint64_t value : {10ULL, 100ULL, 64ULL << 20, 64ULL << 20, 5'000ULL, 64ULL << 20}) put(value);
+  put(std::uint8_t{2});
+  corpus.add("options", "store", options);
+}
+
+}  // namespace
+}  // namespace actable::lab::fuzz
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "Usage: fuzz_seeds DIRECTORY\n");
+    return 2;
+  }
+  const actable::lab::fuzz::Corpus corpus(argv[1]);
+  actable::lab::fuzz::add_logs(corpus);
+  actable::lab::fuzz::add_values(corpus);
+  actable::lab::fuzz::add_options(corpus);
+  return 0;
+}
