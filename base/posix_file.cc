@@ -211,9 +211,9 @@ bool has_died(pid_t process) {
 }
 
 /// Takes the lock. A process that was killed may leave writes in flight, which
-/// hold it for as long as the disk needs for them.
+/// hold it for as long as the disk needs for them: some stop for seconds.
 bool take_lock(int file) {
-  constexpr auto k_patience = std::chrono::seconds(5);
+  constexpr auto k_patience = std::chrono::seconds(30);
   const auto give_up_at = std::chrono::steady_clock::now() + k_patience;
   while (uninterrupted([&] { return flock(file, LOCK_EX | LOCK_NB); }) != 0) {
     const int reason = errno;
@@ -321,7 +321,13 @@ Result<std::unique_ptr<DirectoryLock>> PosixFileSystem::lock(const fs::path& dir
   if (!file.valid()) return std::unexpected(io_error("open", name, errno));
   if (!take_lock(file.number())) {
     if (errno != EWOULDBLOCK) return std::unexpected(io_error("lock", name, errno));
-    return fail(ErrorCode::locked, directory.string() + " is locked by " + name_of(holder_of(file.number())) +
+    const pid_t holder = holder_of(file.number());
+    if (has_died(holder)) {
+      return fail(ErrorCode::locked, directory.string() + " is locked for " + name_of(holder) +
+                                         ", which has ended: a child of it has it open, or the disk is still busy "
+                                         "with its writes; end the child, or wait");
+    }
+    return fail(ErrorCode::locked, directory.string() + " is locked by " + name_of(holder) +
                                        ", which has it open: close the store there, or end that process");
   }
   // Emptied first, so that nobody reads a mixture of two numbers. The number is

@@ -6,7 +6,7 @@
 #   LABELS     for `ctest -L`; `tsan` puts it into the ThreadSanitizer leg
 #   LONG       Catch2 tags of slow tests: each becomes a CTest entry NAME.TAG of
 #              its own, so that they run side by side; the entry NAME has the rest
-#   TIMEOUT    of each entry, in seconds, without sanitizers; 120 if not given
+#   TIMEOUT    of each entry, in seconds, without sanitizers; 300 if not given
 #   DEFINES    compile definitions, such as the path of a program to start
 
 find_package(Catch2 REQUIRED)
@@ -21,7 +21,7 @@ endif()
 function(actable_add_ctest name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300)
   endif()
   math(EXPR timeout "${ARG_TIMEOUT} * ${ACTABLE_TEST_TIMEOUT_FACTOR}")
   add_test(NAME ${name} COMMAND ${ACTABLE_TEST_LAUNCHER} ${ARG_COMMAND})

@@ -88,8 +88,6 @@ Result<Seq> BatchWrite::read_all() {
   for (Item& item : items_) {
     if (!item.space->table().locate(context_.cache, item.hash, item.key, item.position)) return no_memory("the table");
     floor = std::max(floor, item.position.seq());
-    item.wanted = !item.op->tombstone || item.position.live();
-    if (!item.wanted) continue;
     item.fresh =
         table::Record::make(store_.memory(), context_.cache, item.key, batch_.value(*item.op), item.op->tombstone);
     if (item.fresh == nullptr) return no_memory("a record");
@@ -110,7 +108,7 @@ Result<Seq> BatchWrite::apply(base::Epoch epoch) {
     ACTABLE_PARK("batch.between_keys");
   }
   for (const Item& item : items_) {
-    if (!item.wanted || !item.space->logged()) continue;
+    if (!item.space->logged()) continue;
     wal::append(*context_.stager, epoch, {seq, item.space->id(), item.op->tombstone, item.key, batch_.value(*item.op)});
   }
   if (all_published) return seq;

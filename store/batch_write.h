@@ -18,7 +18,8 @@ class StoreCore;
 /// then one number is drawn that is higher than all of theirs, then each key is
 /// published under it. A key that holds a still higher number by then was
 /// overwritten concurrently: its write is skipped in the table and logged all
-/// the same.
+/// the same. An erasure of an absent key is published and logged like any: a
+/// later write of the key must be numbered above the batch (rule 1).
 ///
 /// Thread safety: *confined*; used once.
 class BatchWrite {
@@ -36,9 +37,8 @@ class BatchWrite {
     std::uint64_t hash;
     std::string_view key;
     table::Position position{};
-    /// Null for an erasure of what was absent when it was read, and once published.
+    /// Null once published.
     table::Record* fresh = nullptr;
-    bool wanted = true;
   };
 
   void collect();

@@ -42,7 +42,8 @@ class Batch {
   ///   too_large         key, value, or the batch as a whole
   [[nodiscard]] Result<void> put(const Space& space, std::string_view key, std::string_view value);
 
-  /// Adds an erasure; erasing an absent key is no error. Fails as `put`.
+  /// Adds an erasure. Of an absent key it is no error, and a write like others:
+  /// later writes of the key have higher numbers. Fails as `put`.
   [[nodiscard]] Result<void> erase(const Space& space, std::string_view key);
 
   void clear() noexcept;

@@ -42,6 +42,22 @@ TEST_CASE("a visited record keeps its bytes after reopening a store that was ove
   CHECK_FALSE(changed);
 }
 
+TEST_CASE("a batch that erases an absent key numbers later writes of that key above it", "[regression]") {
+  // Without a log, whose rounds would end the first thread's lease meanwhile.
+  Store store = must(Store::open({}));
+  Space space = must(store.space("a"));
+  must(space.put("leases numbers", "below those of the batch"));
+  Seq erased = 0;
+  std::thread([&] {
+    Batch batch;
+    must(batch.erase(space, "k"));
+    must(batch.put(space, "other", "v"));
+    erased = must(store.write(batch));
+  }).join();
+  CHECK(must(space.put("k", "later")) > erased);
+  CHECK(must(space.get("k")) == "later");
+}
+
 TEST_CASE("an erasure outlives a replay in which much is overwritten before it", "[regression]") {
   const TemporaryDirectory directory;
   {

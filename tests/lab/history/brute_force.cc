@@ -97,7 +97,7 @@ class Orders {
 bool some_order_explains(const KeyHistory& history) {
   for (const Operation& earlier : history.operations) {
     for (const Operation& later : history.operations) {
-      const bool in_turn = earlier.returned < later.called && earlier.kind != Kind::batch_erase;
+      const bool in_turn = earlier.returned < later.called;
       if (in_turn && may_write(later) && later.seq != 0 && later.seq <= earlier.seq) return false;
     }
   }

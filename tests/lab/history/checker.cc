@@ -277,7 +277,7 @@ void leave_out_reads(std::vector<Operation>& part, const std::vector<State>& bef
     if (!event.is_return) {
       floors[event.operation] = highest;
       tellers[event.operation] = teller;
-    } else if (operation.seq > highest && operation.kind != Kind::batch_erase) {
+    } else if (operation.seq > highest) {
       highest = operation.seq;
       teller = &operation;
     }

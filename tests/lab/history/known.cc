@@ -72,7 +72,6 @@ class Maker {
         break;
       case Kind::batch_erase:
         operation.seq = seq;
-        writes = state_.present;
         value.reset();
         break;
       case Kind::put_if_absent:

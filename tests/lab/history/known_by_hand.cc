@@ -165,6 +165,7 @@ void batches(List& list) {
   list.bad("a batch overtaken by nothing", first_at_once({put(2, 10), batch_put(4, 20)}, {get(2)}));
   list.bad("a batch that puts back what is newer", first_at_once({batch_put(2, 10), put(4, 20)}, {get(2)}));
   list.bad("a batch that is not there", in_turn({batch_put(2, 10), get_nothing()}));
+  list.bad("a write numbered below a batch that erased nothing", in_turn({batch_erase(20), get_nothing(), put(2, 10)}));
   list.bad("a batch that erased nothing of what was there", in_turn({put(2, 10), batch_erase(20), get(2)}));
 }
 

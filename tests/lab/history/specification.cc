@@ -103,10 +103,8 @@ std::optional<State> step(const State& before, const Operation& operation, Numbe
     case Kind::take:
       return erase(before, operation, told, allowed);
     case Kind::batch_erase:
-      // Whether there was anything to erase is not told. Where there was
-      // nothing, its number is above that of what it read all the same.
-      if (before.present) return written(before, std::nullopt, operation.seq, allowed);
-      return unless(operation.seq != 0 && operation.seq <= before.number, before);
+      // Whether there was anything to erase is not told, and makes no difference.
+      return written(before, std::nullopt, operation.seq, allowed);
   }
   std::unreachable();
 }
