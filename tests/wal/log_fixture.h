@@ -3,9 +3,9 @@
 #include "base/epoch.h"
 #include "tests/support/results.h"
 #include "tests/support/seed.h"
+#include "tests/support/simulated_disk.h"
 #include "tests/support/threads.h"
 #include "tests/support/wait.h"
-#include "tests/wal/simulated_disk.h"
 #include "wal/log.h"
 
 #include <cstdint>

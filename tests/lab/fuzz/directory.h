@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tests/wal/simulated_disk.h"
+#include "tests/support/simulated_disk.h"
 
 #include <cstddef>
 #include <cstdint>

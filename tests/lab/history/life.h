@@ -1,7 +1,7 @@
 #pragma once
 
 #include "tests/lab/history/client.h"
-#include "tests/wal/simulated_disk.h"
+#include "tests/support/simulated_disk.h"
 
 #include <cstdint>
 #include <memory>

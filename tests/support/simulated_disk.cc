@@ -1,4 +1,4 @@
-#include "tests/wal/simulated_disk.h"
+#include "tests/support/simulated_disk.h"
 
 #include "base/assert.h"
 
