@@ -39,7 +39,7 @@ void encode(const SegmentHeader& header, std::uint64_t store_id, std::span<std::
   store_le(at + 24, header.generation);
   store_le(at + 32, header.first_frame);
   store_le(at + 40, header.era);
-  store_le(at + 48, header.segment_bytes);
+  store_le(at + 48, header.file_number);
   store_le(at + 56, base::checksum(block.first(56), store_id));
 }
 

@@ -28,7 +28,9 @@ struct SegmentHeader {
   std::uint64_t first_frame = 0;
   /// One more with each opening of the store.
   std::uint64_t era = 0;
-  std::uint64_t segment_bytes = 0;
+  /// The one in the file's name: a header that another file was given does not
+  /// pass for this one's.
+  std::uint64_t file_number = 0;
 };
 
 inline constexpr std::size_t k_segment_header_bytes = 64;

@@ -79,6 +79,12 @@ Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const st
     if (decoded.state == HeaderState::foreign) {
       return fail(ErrorCode::corrupt, path + ": offset 0: this file is of another store; move it out of the directory");
     }
+    if (decoded.state == HeaderState::whole && decoded.header.file_number != *number) {
+      return fail(ErrorCode::corrupt, path + ": offset 0: this is the header of " +
+                                          segment_file_name(decoded.header.file_number) +
+                                          "; give the file that name again, move it out of the directory if it is a "
+                                          "copy, or restore the directory from a backup");
+    }
     segment.header = decoded.header;
     segment.state = decoded.state;
     segment.bytes = *size;
@@ -171,7 +177,7 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
     if (!created) return std::unexpected(created.error());
     segment = std::move(*created);
   }
-  segment.header = {++generation_last_, frame_number, era, segment.bytes};
+  segment.header = {++generation_last_, frame_number, era, segment.file_number};
   segment.state = HeaderState::whole;
   Blocks<base::k_block_bytes> block;
   encode(segment.header, store_id_, block.bytes);

@@ -17,7 +17,8 @@
 
 namespace actable::wal {
 
-/// A file of the log, named by a number that says nothing of its place in it.
+/// A file of the log, named by a number that its header repeats and that says
+/// nothing of its place in the log.
 ///
 /// It is open only while it is used: a log may have more segments than a
 /// process may have descriptors.
@@ -43,8 +44,8 @@ struct SegmentFile {
 [[nodiscard]] std::string segment_file_name(std::uint64_t file_number);
 
 /// Reads the headers of all segment files of the directory. Other files are
-/// left alone. Fails with io_error, or unsupported for a segment of a
-/// newer version, corrupt for one of another store.
+/// left alone. Fails with io_error, or unsupported for a segment of a newer
+/// version, corrupt for one of another store or with another file's header.
 [[nodiscard]] Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files,
                                                              const std::filesystem::path& directory,
                                                              std::uint64_t store_id);

@@ -68,12 +68,12 @@ Bytes random_bytes(Random& random, std::size_t size) {
 }
 
 TEST_CASE("the worked example of docs/log-format.md is what is written, byte by byte") {
-  const Bytes segment = header_block({1, 1, 1, 67'108'864});
+  const Bytes segment = header_block({1, 1, 1, 1});
   CHECK(hex(std::span(segment).first(k_segment_header_bytes)) ==
         "31 41 43 54 4c 4f 47 31 01 00 00 00 00 10 00 00\n"
         "88 77 66 55 44 33 22 11 01 00 00 00 00 00 00 00\n"
         "01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00\n"
-        "00 00 00 04 00 00 00 00 4a 81 98 42 9c 76 2c c1");
+        "01 00 00 00 00 00 00 00 a2 91 34 23 73 40 4f 42");
   CHECK(std::ranges::all_of(std::span(segment).subspan(k_segment_header_bytes),
                             [](std::byte b) { return b == std::byte{0}; }));
 
@@ -232,12 +232,12 @@ TEST_CASE("a frame that is cut short is not whole") {
 }
 
 TEST_CASE("a segment's header is whole, of another store, newer, or broken") {
-  const SegmentHeader header{5, 77, 3, std::uint64_t{1} << 20};
+  const SegmentHeader header{5, 77, 3, 9};
   Bytes block = header_block(header);
   const DecodedHeader whole = decode_segment_header(block, k_store);
   CHECK(whole.state == HeaderState::whole);
   CHECK((whole.header.generation == 5 && whole.header.first_frame == 77));
-  CHECK((whole.header.era == 3 && whole.header.segment_bytes == std::uint64_t{1} << 20));
+  CHECK((whole.header.era == 3 && whole.header.file_number == 9));
 
   CHECK(decode_segment_header(header_block(header, k_store + 1), k_store).state == HeaderState::foreign);
 

@@ -143,12 +143,22 @@ TEST_CASE("a crash at any step of letting segments go keeps what lies behind the
   }
 }
 
-TEST_CASE("a file's name says nothing of its place: names can be swapped") {
+TEST_CASE("a segment under another's name, or with another's header, is told with the name it had") {
   const LongLog log;
-  std::swap(log.disk->bytes(segment_file_name(1)), log.disk->bytes(segment_file_name(3)));
-  CHECK(difference(must(look(*log.disk, k_options)).records, log.records) == "");
-  Life life(*log.disk, k_options);
-  CHECK(difference(life.recovered(), log.records) == "");
+  const auto refused = [](test::SimulatedDisk& disk) {
+    const auto found = Life::begin(disk, k_options);
+    CHECK(outcome(found) == "corrupt");
+    CHECK_THAT(found.error().message, ContainsSubstring("/simulated/log-00000001: offset 0") &&
+                                          ContainsSubstring("the header of log-00000003"));
+  };
+  const auto renamed = log.disk->killed();
+  std::swap(renamed->bytes(segment_file_name(1)), renamed->bytes(segment_file_name(3)));
+  refused(*renamed);
+  const auto exchanged = log.disk->killed();
+  std::swap_ranges(exchanged->bytes(segment_file_name(1)).begin(),
+                   exchanged->bytes(segment_file_name(1)).begin() + base::k_block_bytes,
+                   exchanged->bytes(segment_file_name(3)).begin());
+  refused(*exchanged);
 }
 
 TEST_CASE("a missing segment is told, but for the last, which might never have been begun") {
@@ -173,9 +183,18 @@ TEST_CASE("a missing segment is told, but for the last, which might never have b
 TEST_CASE("a segment that is there twice is told, with both names") {
   const LongLog log;
   log.disk->put(segment_file_name(9), log.disk->bytes(segment_file_name(2)));
-  const auto found = Life::begin(*log.disk, k_options);
-  CHECK(outcome(found) == "corrupt");
-  CHECK_THAT(found.error().message, ContainsSubstring("log-00000002") && ContainsSubstring("log-00000009"));
+  const auto copied = Life::begin(*log.disk, k_options);
+  CHECK(outcome(copied) == "corrupt");
+  CHECK_THAT(copied.error().message, ContainsSubstring("log-00000002") && ContainsSubstring("log-00000009"));
+
+  // Nor does a header with the copy's own number make it part of the log.
+  std::vector<std::byte>& bytes = log.disk->bytes(segment_file_name(9));
+  base::store_le(bytes.data() + 48, std::uint64_t{9});
+  const auto store_id = base::load_le<std::uint64_t>(bytes.data() + 16);
+  base::store_le(bytes.data() + 56, base::checksum(std::span<const std::byte>(bytes).first(56), store_id));
+  const auto renumbered = Life::begin(*log.disk, k_options);
+  CHECK(outcome(renumbered) == "corrupt");
+  CHECK_THAT(renumbered.error().message, ContainsSubstring("there twice"));
 }
 
 TEST_CASE("a segment of another store is told, and so is one of a newer format") {

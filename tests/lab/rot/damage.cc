@@ -156,7 +156,9 @@ void move_files(SmallLog& log, SmallLog& other, const Look& look) {
     for (const std::string& foreign : other.names) {
       const Restored restored(disk, name);
       disk.put(name, other.disk->bytes(foreign));
-      look({Damage::Kind::file, [&] { return name + " replaced by " + foreign + " of another store"; }});
+      // What is no segment is left alone: the segment is missing then.
+      const bool missing = foreign == wal::k_identity_file;
+      look({Damage::Kind::file, [&] { return name + " replaced by " + foreign + " of another store"; }, true, missing});
     }
     disk.put(fresh, disk.bytes(name));
     look({Damage::Kind::file, [&] { return name + " copied to " + fresh; }});

@@ -32,7 +32,7 @@ void check_refusal(const Damage& damage, const Error& error) {
     require(says("/simulated/log-") || says("/simulated/STORE"), "names no file: " + error.message);
     require(says("offset "), "names no offset: " + error.message);
   }
-  require(says("restore") || says("move "), "says not what to do: " + error.message);
+  require(says("restore") || says("move ") || says("give "), "says not what to do: " + error.message);
 }
 
 /// True when some file still has the frame, at its offset.
