@@ -23,7 +23,7 @@ class Orders {
       const bool owed = owed_ == &operation;
       if (owed) owed_ = nullptr;
       for (const State& next : steps(history_.cut, {state, past_cut, passed(operation, owed), owed}, operation)) {
-        order_.push_back({operation.returned, next != state});
+        order_.push_back({.returned = operation.returned, .wrote = next != state});
         if (some_explains(next, past_cut)) return true;
         order_.pop_back();
       }
@@ -35,30 +35,45 @@ class Orders {
   }
 
  private:
+  /// The cut comes next. What is left below it has no place any more: without a
+  /// winner nothing else, with one what it overtook in the log.
   [[nodiscard]] bool cut_next(const State& state, const Operation* winner) {
     const auto number = recovered_number(*history_.cut, state, winner);
     if (!number) return false;
-    const std::vector<bool> before = taken_;
-    for (std::size_t i = 0; i < taken_.size(); ++i) {
-      if (winner == &history_.operations[i]) continue;
-      if (!k_batches_may_be_overtaken || taken_[i] || !is_of_batch(history_.operations[i]) || !may_be_next(i)) continue;
-      const AtCut what = at_cut(*history_.cut, history_.operations[i], *number);
-      if (what == AtCut::contradicts) return taken_ = before, false;
-      if (what == AtCut::passed_over && winner == nullptr && !passed(history_.operations[i], false))
-        return taken_ = before, false;
-      if (what == AtCut::passed_over) taken_[i] = true;
-    }
-    owed_ = winner;
-    cut_at_ = order_.size();
-    if (some_explains(winner == nullptr && state.present ? history_.cut->recovered : state, true)) return true;
+    const std::vector<bool> taken_before = taken_;
+    const std::size_t order_before = order_.size();
+    const bool right = (winner == nullptr || pass_over(*winner, *number)) &&
+                       past_cut(winner == nullptr && state.present ? history_.cut->recovered : state, winner);
+    if (right) return true;
     owed_ = nullptr;
-    taken_ = before;
+    taken_ = taken_before;
+    order_.resize(order_before);
     return false;
   }
 
-  /// Something was written that may have been so after the operation was called.
+  [[nodiscard]] bool past_cut(const State& state, const Operation* winner) {
+    owed_ = winner;
+    cut_at_ = order_.size();
+    return some_explains(state, true);
+  }
+
+  [[nodiscard]] bool pass_over(const Operation& winner, Seq recovered) {
+    for (std::size_t i = 0; i < taken_.size(); ++i) {
+      const Operation& operation = history_.operations[i];
+      if (taken_[i] || &operation == &winner || !is_of_batch(operation) || !may_be_next(i)) continue;
+      const AtCut what = at_cut(*history_.cut, operation, recovered);
+      if (what == AtCut::contradicts) return false;
+      if (what == AtCut::stays) continue;
+      taken_[i] = true;
+      order_.push_back({.returned = operation.returned, .wrote = false});
+    }
+    return true;
+  }
+
+  /// Something was written that may have been so after the operation was called:
+  /// a call that bears the stamp of a return counts as concurrent with it.
   [[nodiscard]] bool passed(const Operation& operation, bool since_cut) const {
-    for (std::size_t i = order_.size(); i-- > (since_cut ? cut_at_ : 0) && order_[i].returned > operation.called;) {
+    for (std::size_t i = order_.size(); i-- > (since_cut ? cut_at_ : 0) && order_[i].returned >= operation.called;) {
       if (order_[i].wrote) return true;
     }
     return false;

@@ -338,6 +338,8 @@ std::vector<State> steps(const std::optional<Cut>& cut, const Place& place, cons
     if (place.past_cut && operation.seq != 0 && operation.seq < cut->number) return all;
   }
   if (!place.passed) return all;
+  // A number that was durable is below the cut, whatever became of the write.
+  if (cut && operation.seq >= cut->number && allowed_numbers(cut, operation, true).end == 0) return all;
   if (const auto next = overtaken(place.before, operation)) all.push_back(*next);
   return all;
 }
@@ -361,7 +363,7 @@ std::optional<Seq> recovered_number(const Cut& cut, const State& state, const Op
 
 AtCut at_cut(const Cut& cut, const Operation& batch, Seq recovered) noexcept {
   if (batch.seq == 0 || batch.seq >= cut.number) return AtCut::stays;
-  return recovered != 0 && batch.seq > recovered ? AtCut::contradicts : AtCut::passed_over;
+  return recovered != 0 && batch.seq >= recovered ? AtCut::contradicts : AtCut::passed_over;
 }
 
 Verdict check(const KeyHistory& history) {

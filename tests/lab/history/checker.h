@@ -65,7 +65,7 @@ enum class AtCut : std::uint8_t {
   stays,
   /// It is below the cut and another of a higher number is, too.
   passed_over,
-  /// It is below the cut, and higher than what was recovered.
+  /// It is below the cut, and not below what was recovered.
   contradicts,
 };
 

@@ -144,7 +144,7 @@ void disturb(KeyHistory& history, Random& random) {
       operation.argument = other.argument;
       break;
     case 3:
-      operation.seq = other.seq;
+      if (operation.outcome == Outcome::done) operation.seq = other.seq;
       break;
     case 4:
       operation.returned = std::max(operation.called + 1, operation.returned / 2);
