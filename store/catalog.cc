@@ -3,9 +3,7 @@
 #include "store/checks.h"
 #include "store/space_operations.h"
 #include "store/store_core.h"
-
-#define MSGPACK_NO_BOOST
-#include <msgpack.hpp>
+#include "wal/control_fields.h"
 
 #include <chrono>
 #include <exception>
@@ -24,9 +22,6 @@ namespace {
 // How long dropping a space waits for operations that are still in it.
 constexpr std::chrono::milliseconds k_reclaim_wait{100};
 
-// Later versions may append to a space's record, not as much as that.
-constexpr std::size_t k_fields_max = 64;
-
 }  // namespace
 
 std::string encode_space(std::uint32_t id) {
@@ -37,8 +32,7 @@ std::string encode_space(std::uint32_t id) {
 
 std::optional<std::uint32_t> decode_space(std::string_view bytes) {
   try {
-    const auto unpacked =
-        msgpack::unpack(bytes.data(), bytes.size(), nullptr, nullptr, msgpack::unpack_limit(k_fields_max));
+    const auto unpacked = wal::unpack_fields(std::as_bytes(std::span(bytes)));
     return std::get<0>(unpacked.get().as<std::tuple<std::uint32_t>>());
   } catch (const std::exception&) {
     return std::nullopt;

@@ -3,10 +3,8 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/simulation.h"
+#include "wal/control_fields.h"
 #include "wal/format.h"
-
-#define MSGPACK_NO_BOOST
-#include <msgpack.hpp>
 
 #include <array>
 #include <exception>
@@ -14,9 +12,6 @@
 
 namespace actable::wal {
 namespace {
-
-// More than later versions will append; a length that claims to be more is damage.
-constexpr std::size_t k_fields_max = 64;
 
 // "ACTABLE1", then the length of what follows, then its checksum, then a
 // msgpack array, to which later versions may append.
@@ -53,8 +48,7 @@ Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem:
     return damaged("checksum does not match", 16);
   }
   try {
-    const auto unpacked = msgpack::unpack(reinterpret_cast<const char*>(body.data()), body.size(), nullptr, nullptr,
-                                          msgpack::unpack_limit(k_fields_max));
+    const auto unpacked = unpack_fields(body);
     const auto fields = unpacked.get().as<std::vector<std::uint64_t>>();
     if (fields.empty()) return damaged("no fields", k_head_bytes);
     if (fields[0] > k_format_version) {
