@@ -85,8 +85,11 @@ class Store {
   [[nodiscard]] Seq last_seq() const noexcept;
 
   /// Every write of this opening with this number or a lower one is on disk, and
-  /// so is what recovery found; numbers from before the opening that are not
-  /// below `RecoveryStats::cut` belong to writes that are lost. 0 in pure memory.
+  /// so is what recovery found; of the writes before the opening, those whose
+  /// number is not below `RecoveryStats::cut` are lost. It may be the number of
+  /// no write at all: a store at rest counts on without a trace on disk, so that
+  /// a cut found later can lie below it, with nothing in between that is lost.
+  /// 0 in pure memory.
   [[nodiscard]] Seq durable_seq() const noexcept;
 
   /// Returns when the write numbered `seq` is on disk. Fails with

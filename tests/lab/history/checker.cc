@@ -188,7 +188,13 @@ class Search {
       const AtCut what = at_cut(*cut_, operation_at(bit), *number);
       if (what == AtCut::contradicts) return;
       if (what == AtCut::passed_over && winner == 0 && (way.passed & bit) == 0) return;
-      if (what == AtCut::passed_over) way.taken |= bit;
+      if (what != AtCut::passed_over) continue;
+      way.taken |= bit;
+      // What it was passed over for has a higher number, below the cut, too.
+      if (winner == 0 && !way.state.exact) {
+        way.state.number = std::max(way.state.number, operation_at(bit).seq + 1);
+        if (way.state.number >= cut_->number) return;
+      }
     }
     way.passed &= ~way.taken & ~winner;
     add_settled(*this, ways, way);
@@ -346,8 +352,9 @@ std::vector<State> steps(const std::optional<Cut>& cut, const Place& place, cons
 
 std::optional<Seq> recovered_number(const Cut& cut, const State& state, const Operation* batch) noexcept {
   const State& found = cut.recovered;
+  if (found.present && found.number >= cut.number) return std::nullopt;
   if (batch == nullptr) {
-    if (state.present != found.present) return std::nullopt;
+    if (state.number >= cut.number || state.present != found.present) return std::nullopt;
     if (!state.present) return state.exact ? state.number : 0;
     if (state.value != found.value) return std::nullopt;
     const bool fits = state.exact ? state.number == found.number : state.number <= found.number;
