@@ -65,7 +65,18 @@ void reach(std::string_view point);
     }                                                                                          \
   } while (false)
 
+/// Stands between two changes of the files, or between a change and what is made
+/// of it: a place at which a simulation may end the process, to see what the
+/// next opening makes of it. Nobody is stopped there.
+#define ACTABLE_FAIL_POINT(point)                                                              \
+  do {                                                                                         \
+    if (auto* const simulated = ::actable::base::simulation.load(std::memory_order_relaxed)) { \
+      simulated->pass(point);                                                                  \
+    }                                                                                          \
+  } while (false)
+
 #else
+#define ACTABLE_FAIL_POINT(point) ((void)0)
 #define ACTABLE_PARK(point) ((void)0)
 #define ACTABLE_YIELD(point) ((void)0)
 #define ACTABLE_AWAIT(point, ready) ((void)0)

@@ -35,6 +35,10 @@ class Simulation {
   /// The calling thread has come to a named step (base/park.h).
   virtual void reach(std::string_view step) = 0;
 
+  /// The calling thread passes a fail point (base/park.h). It may hold locks, so
+  /// it must not be made to wait.
+  virtual void pass(std::string_view /*fail_point*/) {}
+
   /// Returns when `ready` holds, or at `until`. The calling thread goes on to
   /// wait for the same in earnest, and finds that it need not.
   virtual void await(std::string_view step, const std::function<bool()>& ready, std::optional<TimePoint> until) = 0;

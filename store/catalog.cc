@@ -1,5 +1,6 @@
 #include "store/catalog.h"
 
+#include "base/park.h"
 #include "store/checks.h"
 #include "store/space_operations.h"
 #include "store/store_core.h"
@@ -60,6 +61,8 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name
       return std::unexpected(std::move(written.error()));
     }
   }
+  // Logged, and nobody has been given it: its number must not be used again.
+  ACTABLE_FAIL_POINT("catalog.space.written");
   ++next_space_id_;
   const std::lock_guard lock(catalog_mutex_);
   spaces_.emplace(std::string(name), *made);
@@ -100,6 +103,8 @@ Result<bool> StoreCore::drop_space(std::string_view name) {
     auto erased = catalog_->write(
         {name, {}, true, {}}, [](const table::Position& at) { return at.live() ? Verdict::write : Verdict::leave; });
     if (!erased) return std::unexpected(std::move(erased.error()));
+    // Gone from the log's point of view; its records are there, and others write to it.
+    ACTABLE_FAIL_POINT("catalog.space.erased");
   }
   {
     const std::lock_guard lock(catalog_mutex_);

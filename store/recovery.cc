@@ -1,3 +1,4 @@
+#include "base/park.h"
 #include "base/simulation.h"
 #include "store/catalog.h"
 #include "store/checks.h"
@@ -43,8 +44,12 @@ Result<void> StoreCore::start() {
   if (!locked) return std::unexpected(locked.error());
   lock_ = std::move(*locked);
   if (auto logged = start_log(); !logged) return logged;
+  // The new era has begun; nobody has been let in.
+  ACTABLE_FAIL_POINT("recovery.log_opened");
   if (auto adopted = adopt_spaces(); !adopted) return adopted;
   state_ = State::open;
+  // Open, and not a write taken.
+  ACTABLE_FAIL_POINT("recovery.recovered");
   const RecoveryStats& recovered = log_->recovery();
   report(LogLevel::info, "opened " + options_.directory.string() + ": " + std::to_string(recovered.records_applied) +
                              " records recovered, " + std::to_string(recovered.records_discarded) +

@@ -1,3 +1,4 @@
+#include "base/park.h"
 #include "wal/gather_block.h"
 #include "wal/writer.h"
 
@@ -91,9 +92,13 @@ bool Writer::emit(const FrameToWrite& frame, InFlight in_flight) {
   seal_frame({frame.flags, place->generation, next_frame_, config_.era, frame.cut, durable_marker_,
               static_cast<std::uint32_t>(frame.payload_bytes), frame.records},
              config_.store_id, whole);
+  // It has its number and place, and the disk nothing of it.
+  ACTABLE_FAIL_POINT("wal.frame.before_submit");
   ++next_frame_;
   completed_ahead_.push_back(false);
   queue_->submit_write(*place->file, place->offset, whole, add_in_flight(in_flight));
+  // Any part of it may reach the disk, later frames before it.
+  ACTABLE_FAIL_POINT("wal.frame.submitted");
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
   counters_.written_bytes.fetch_add(bytes, std::memory_order_relaxed);
   return true;

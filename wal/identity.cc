@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/park.h"
 #include "base/simulation.h"
 #include "wal/control_fields.h"
 #include "wal/format.h"
@@ -74,10 +75,18 @@ Result<void> write_identity(base::FileSystem& files, const std::filesystem::path
   (void)files.remove(aside);  // Left by a crash, if it is there.
   auto file = files.open(aside, {.create = true, .write = true, .direct = false});
   if (!file) return std::unexpected(file.error());
+  // An empty file aside, which the next writing has to replace.
+  ACTABLE_FAIL_POINT("wal.identity.created");
   const std::vector<std::byte> bytes = encode(identity);
   if (auto written = (*file)->write(0, bytes); !written) return written;
+  // Whole, and perhaps not after a crash of the machine.
+  ACTABLE_FAIL_POINT("wal.identity.written");
   if (auto synced = (*file)->sync(); !synced) return synced;
+  // The log is there and has no identity, or the one before.
+  ACTABLE_FAIL_POINT("wal.identity.synced");
   if (auto renamed = files.rename(aside, path); !renamed) return renamed;
+  // There is a store from here on, as far as the directory keeps the name.
+  ACTABLE_FAIL_POINT("wal.identity.renamed");
   return files.sync_directory(directory);
 }
 

@@ -1,5 +1,6 @@
 #include "wal/log.h"
 
+#include "base/park.h"
 #include "base/signals.h"
 #include "wal/frame_reader.h"
 
@@ -83,6 +84,8 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
   segments = std::move(*listed);
   auto end = replay(options_.directory, identity_, segments, recovery.apply);
   if (!end) return end;
+  // All is read; nothing has been changed.
+  ACTABLE_FAIL_POINT("recovery.replayed");
   recovery_.cut = end->cut;
   recovery_.records_applied = end->records_applied;
   recovery_.records_discarded = end->records_discarded;
@@ -96,6 +99,8 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
     if (auto synced = (*file)->sync(); !synced) return std::unexpected(synced.error());
     if (i != end->segment) segments[i].close();
   }
+  // What was read is on disk; that it is all is not.
+  ACTABLE_FAIL_POINT("recovery.synced");
   return end;
 }
 
@@ -121,6 +126,8 @@ Result<void> Log::start(const Recovery& recovery) {
     }
     if (*leftover) {
       if (auto removed = files_.remove(**leftover); !removed) return removed;
+      // A creation that begins for the second time.
+      ACTABLE_FAIL_POINT("recovery.leftover_removed");
     }
   }
   identity_ = fresh ? make_identity() : **found;

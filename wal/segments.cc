@@ -1,6 +1,7 @@
 #include "wal/segments.h"
 
 #include "base/assert.h"
+#include "base/park.h"
 
 #include <algorithm>
 #include <array>
@@ -157,7 +158,11 @@ Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
                       .files = &files_};
   auto file = files_.open(segment.path, {.create = true, .write = true, .direct = true});
   if (!file) return std::unexpected(file.error());
+  // A segment's name with nothing in it.
+  ACTABLE_FAIL_POINT("wal.segment.created");
   if (auto allocated = (*file)->allocate(bytes); !allocated) return std::unexpected(allocated.error());
+  // Full size, no header, and a name that the directory may forget.
+  ACTABLE_FAIL_POINT("wal.segment.allocated");
   if (auto synced = files_.sync_directory(directory_); !synced) return std::unexpected(synced.error());
   segment.file = std::move(*file);
   return segment;
@@ -172,6 +177,8 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   if (reused) {
     segment = std::move(*found);
     spare_.erase(found);
+    // It still bears its old header, and frames of old generations.
+    ACTABLE_FAIL_POINT("wal.segment.recycled");
   } else {
     auto created = create_file(bytes);
     if (!created) return std::unexpected(created.error());
@@ -183,6 +190,8 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   encode(segment.header, store_id_, block.bytes);
   if (auto opened = segment.opened(); !opened) return std::unexpected(opened.error());
   if (auto written = segment.file->write(0, block.bytes); !written) return written;
+  // A header whose first frame is not there.
+  ACTABLE_FAIL_POINT("wal.segment.switched");
   offset_ = base::k_block_bytes;
   prewritten_ = reused ? segment.bytes : offset_;
   mark_dirty(segment.file.get(), frame_number);
@@ -218,6 +227,8 @@ Result<bool> Segments::prewrite() {
   if (auto written = segment.file->write(prewritten_, piece); !written) return std::unexpected(written.error());
   prewritten_ += piece.size();
   mark_dirty(segment.file.get(), 0);
+  // Zeros behind the last frame.
+  ACTABLE_FAIL_POINT("wal.segment.prewritten");
   return true;
 }
 
@@ -229,6 +240,8 @@ void Segments::close_full() {
     if (segment.file == nullptr) return;
     if (i + 1 != live_.size() && std::ranges::find(dirty_, segment.file.get(), &Dirty::file) == dirty_.end()) {
       segment.close();
+      // Full and synced, its successor perhaps not.
+      ACTABLE_FAIL_POINT("wal.segment.closed");
     }
   }
 }

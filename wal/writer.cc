@@ -57,11 +57,17 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   std::ranges::fill(frame, std::byte{0});
   seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, config_.era, cut, durable, 0, 0},
              config_.store_id, frame);
+  // The place is chosen, perhaps a new segment; the old log's end is not marked yet.
+  ACTABLE_FAIL_POINT("recovery.marker.before_write");
   if (auto written = place->file->write(place->offset, frame); !written) return written;
+  // The next opening may find the marker or not, and must find the same content.
+  ACTABLE_FAIL_POINT("recovery.marker.written");
   synced_marker_frame_ = completed_through_ = next_frame_++;
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
     if (auto synced = file->sync(); !synced) return synced;
   }
+  // What is void is void for good, and no write has been taken.
+  ACTABLE_FAIL_POINT("recovery.marker.synced");
   durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
   direct_io_ = segments_.direct();
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
@@ -173,6 +179,8 @@ void Writer::complete(const base::Completion& completion) {
 }
 
 void Writer::frame_completed(std::uint64_t number) {
+  // Written, and neither synced nor known to be by any marker.
+  ACTABLE_FAIL_POINT("wal.frame.written");
   completed_ahead_[static_cast<std::size_t>(number - completed_through_ - 1)] = true;
   while (!completed_ahead_.empty() && completed_ahead_.front()) {
     completed_ahead_.pop_front();
@@ -214,6 +222,8 @@ void Writer::close_round(Clock::time_point now) {
   if (unmarked()) {
     const std::uint64_t number = next_frame_;
     if (!emit_gathered(*gather, round_cut_, 0)) return;
+    // The marker may overtake the frames that it covers.
+    ACTABLE_FAIL_POINT("wal.marker.submitted");
     sealed_ = false;
     last_marker_cut_ = round_cut_;
     markers_.push_back({round_cut_, number, now, round_cut_});
@@ -241,6 +251,8 @@ void Writer::step_sync(Clock::time_point now) {
 }
 
 void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
+  // A marker and all its frames are written; nothing makes the disk keep them.
+  ACTABLE_FAIL_POINT("wal.sync.before");
   syncing_ = marker;
   sync_began_at_ = now;
   unsynced_since_.reset();
@@ -252,10 +264,14 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
     ++syncs_in_flight_;
     queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
+    // Of several files some are being synced, others not.
+    ACTABLE_FAIL_POINT("wal.sync.submitted");
   }
 }
 
 void Writer::sync_completed(Clock::time_point now) {
+  // On disk, and nobody has been told.
+  ACTABLE_FAIL_POINT("wal.sync.after");
   segments_.close_full();
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
@@ -268,6 +284,8 @@ void Writer::sync_completed(Clock::time_point now) {
   }
   // Last: who waits finds the sync counted.
   durable_.raise(syncing_.covers);
+  // Those who waited may have said so to others.
+  ACTABLE_FAIL_POINT("wal.sync.reported");
 }
 
 void Writer::step_release() {
@@ -316,6 +334,8 @@ void Writer::seal_tail(std::uint32_t flags) {
   if (gather == nullptr || !emit_gathered(*gather, last_cut_, flags)) return;
   sealed_ = true;
   sealed_cut_ = last_cut_;
+  // The frame that tells damage from a torn tail is on its way.
+  ACTABLE_FAIL_POINT("wal.tail.sealed");
 }
 
 void Writer::drain() {
@@ -328,11 +348,15 @@ void Writer::drain() {
 }
 
 void Writer::write_clean_close() {
+  // All is durable, and the log does not say that it was closed.
+  ACTABLE_FAIL_POINT("wal.close.begun");
   // Nobody writes any more, so the numbers handed out so far are all below.
   last_cut_ = epochs_.bump();
   seal_tail(FrameHeader::k_clean);
   drain();
   if (failed_) return;
+  // It says so, and is not synced.
+  ACTABLE_FAIL_POINT("wal.close.written");
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
     ++syncs_in_flight_;
     syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
