@@ -36,7 +36,7 @@ struct History::Told {
   std::array<std::vector<Seq>, k_threads> by_thread;
 };
 
-void History::note(std::string problem) { problems_.push_back(std::move(problem)); }
+void History::note(std::string problem, std::optional<KeyId> key) { problems_.push_back({std::move(problem), key}); }
 
 History::Told History::told_by(Life& life, const Recovered& after) {
   Told told;
@@ -114,17 +114,17 @@ void History::check_found(const Recovered& after) {
   for (KeyId key = 0; key < k_keys; ++key) {
     const Found& found = after.found[key];
     if (!found.present) continue;
-    if (!found.whole) note(name_of(key) + " holds bytes that nobody wrote");
-    if (found.seq >= after.cut_max) note(name_of(key) + " has a number that is not below the cut");
-    if (found.seq > after.last_seq) note(name_of(key) + " has a number above last_seq");
+    if (!found.whole) note(name_of(key) + " holds bytes that nobody wrote", key);
+    if (found.seq >= after.cut_max) note(name_of(key) + " has a number that is not below the cut", key);
+    if (found.seq > after.last_seq) note(name_of(key) + " has a number above last_seq", key);
     if (!is_counter(key) && discarded_.contains(found.nonce)) {
-      note(name_of(key) + " holds what a recovery had discarded");
+      note(name_of(key) + " holds what a recovery had discarded", key);
     }
   }
   for (unsigned thread = 0; thread < k_threads; ++thread) {
     for (unsigned i = 1; i < k_witness_keys; ++i) {
       if (after.found[witness_key(thread, i)] != after.found[witness_key(thread, 0)]) {
-        note("a batch of thread " + std::to_string(thread) + " is there in part");
+        note("a batch of thread " + std::to_string(thread) + " is there in part", witness_key(thread, i));
       }
     }
   }
@@ -213,7 +213,7 @@ void History::remember(const Told& told, Seq cut, const Recovered& after) {
   cut_ = after.cut_max;
 }
 
-std::vector<std::string> History::verify(Life& life, const Recovered& after) {
+std::vector<Problem> History::verify(Life& life, const Recovered& after) {
   problems_.clear();
   const Told told = told_by(life, after);
   check_numbers(told);
@@ -230,9 +230,9 @@ std::vector<std::string> History::verify(Life& life, const Recovered& after) {
                                 : is_shared(key) ? explained_shared(writes, key, found)
                                                  : explained_single(writes, key, found);
     const std::string what = name_of(key) + (found.present ? " with number " + std::to_string(found.seq) : " absent");
-    if (explained.empty()) note(what + " is no state that the writes acknowledged to it allow");
+    if (explained.empty()) note(what + " is no state that the writes acknowledged to it allow", key);
     if (after.cut && !explained.contains(*after.cut)) {
-      note(what + " fits cuts" + explained.text() + " but not " + std::to_string(*after.cut));
+      note(what + " fits cuts" + explained.text() + " but not " + std::to_string(*after.cut), key);
     }
     cuts = cuts.common_with(explained);
   }
@@ -241,11 +241,11 @@ std::vector<std::string> History::verify(Life& life, const Recovered& after) {
   return std::exchange(problems_, {});
 }
 
-std::vector<std::string> History::verify_unchanged(const Recovered& after) {
+std::vector<Problem> History::verify_unchanged(const Recovered& after) {
   problems_.clear();
   check_found(after);
   for (KeyId key = 0; key < k_keys; ++key) {
-    if (after.found[key] != base_[key]) note(name_of(key) + " changed though nobody wrote it");
+    if (after.found[key] != base_[key]) note(name_of(key) + " changed though nobody wrote it", key);
   }
   remember({}, after.cut_max, after);
   return std::exchange(problems_, {});

@@ -11,6 +11,12 @@
 
 namespace actable::test::killing {
 
+/// What is wrong with what recovery found, and with which key.
+struct Problem {
+  std::string what;
+  std::optional<KeyId> key{};
+};
+
 /// What recovery found after a killed life.
 struct Recovered {
   Dump found{};
@@ -31,14 +37,17 @@ struct Recovered {
 class History {
  public:
   /// What is wrong with what recovery found after `life`; empty if nothing.
-  [[nodiscard]] std::vector<std::string> verify(Life& life, const Recovered& after);
+  [[nodiscard]] std::vector<Problem> verify(Life& life, const Recovered& after);
 
   /// The same for an opening after a clean close, which must find all that the
   /// one before found.
-  [[nodiscard]] std::vector<std::string> verify_unchanged(const Recovered& after);
+  [[nodiscard]] std::vector<Problem> verify_unchanged(const Recovered& after);
 
   /// Names of spaces that were dropped durably and must never be seen again.
   [[nodiscard]] const std::vector<std::string>& dropped() const noexcept { return dropped_; }
+
+  /// What the last opening found.
+  [[nodiscard]] const Dump& base() const noexcept { return base_; }
 
   [[nodiscard]] std::uint64_t kept() const noexcept { return kept_; }
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
@@ -46,7 +55,7 @@ class History {
  private:
   struct Write;
   struct Told;
-  void note(std::string problem);
+  void note(std::string problem, std::optional<KeyId> key = {});
   [[nodiscard]] Told told_by(Life& life, const Recovered& after);
   void check_numbers(const Told& told);
   void check_found(const Recovered& after);
@@ -60,7 +69,7 @@ class History {
   Seq cut_ = 0;
   std::unordered_set<std::uint64_t> discarded_;
   std::vector<std::string> dropped_;
-  std::vector<std::string> problems_;
+  std::vector<Problem> problems_;
   std::uint64_t kept_ = 0;
   std::uint64_t lost_ = 0;
 };

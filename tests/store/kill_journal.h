@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-/// What `test_store_kill_writer` does, told in memory that survives it: before
-/// each write what it will be, after it what came back. The test that kills it
-/// compares this with what recovery finds.
+/// What a process that will be killed does (kill_client.h), told in memory that
+/// survives it: before each write what it will be, after it what came back. Who
+/// kills it compares this with what recovery finds.
 namespace actable::test::killing {
 
-inline constexpr unsigned k_threads = 4;
+inline constexpr unsigned k_threads = 8;          // at most
 inline constexpr unsigned k_entries_max = 4'000;  // a thread and life
 
 /// Keys by what may happen to them; each thread has its own of the first two.
@@ -43,8 +43,11 @@ using KeyId = std::uint32_t;
 [[nodiscard]] inline std::string doomed_space(std::uint64_t nonce) { return "doomed" + std::to_string(nonce); }
 
 /// Bytes of the value that a nonce stands for: short as a rule, at times longer
-/// than a staging buffer.
+/// than a staging buffer; in one life of four always short, in one mostly long.
 [[nodiscard]] constexpr std::size_t value_bytes(std::uint64_t nonce) {
+  const std::uint64_t life = nonce >> 32;
+  if (life % 4 == 2) return 8 + nonce % 24;
+  if (life % 4 == 3 && nonce % 3 == 0) return 1'500 + nonce % 6'000;
   return nonce % 1'013 == 0 ? 70'000 + nonce % 60'000 : nonce % 31 == 0 ? 3'000 + nonce % 3'000 : 8 + nonce % 90;
 }
 
@@ -87,11 +90,12 @@ struct Found {
 using Dump = std::array<Found, k_keys>;
 [[nodiscard]] Dump dump(Store& store);
 
-enum class Phase : std::uint32_t { started, opening, open, dumped, failed };
+enum class Phase : std::uint32_t { started, opening, open, dumped, wrote, closed, failed };
 
 struct Life {
   std::atomic<Phase> phase{Phase::started};
-  std::atomic<Seq> durable{0};  // highest that the store reported
+  std::atomic<bool> at_fail_point{false};  // it ended itself there
+  std::atomic<Seq> durable{0};             // highest that the store reported
   Seq cut = 0;
   Seq last_seq = 0;
   Dump found{};
