@@ -18,12 +18,12 @@ namespace {
 using test::ParkedThread;
 using test::together;
 
-/// The names of the steps in a source: `ACTABLE_PARK`, and the name in brackets and quotes.
-std::vector<std::string> named_steps(const std::string& source) {
-  constexpr std::string_view k_before = "ACTABLE_PARK(\"";
+/// The names of the steps in a source: the macro, and the name in brackets and quotes.
+std::vector<std::string> named_steps(const std::string& source, const std::string& macro = "ACTABLE_PARK") {
+  const std::string before = macro + "(\"";
   std::vector<std::string> found;
-  for (std::size_t at = source.find(k_before); at != std::string::npos; at = source.find(k_before, at)) {
-    at += k_before.size();
+  for (std::size_t at = source.find(before); at != std::string::npos; at = source.find(before, at)) {
+    at += before.size();
     found.push_back(source.substr(at, source.find('"', at) - at));
   }
   return found;
@@ -43,6 +43,16 @@ std::string text_of(const std::filesystem::path& folder, std::string_view ending
     if (!file.path().native().ends_with(ending)) continue;
     std::ifstream in(file.path());
     all.append(std::istreambuf_iterator<char>(in), {});
+  }
+  return all;
+}
+
+/// The text of all floors' sources and headers.
+std::string text_of_floors() {
+  std::string all;
+  for (const char* floor : {"base", "table", "wal", "cache", "routing", "store", "actors"}) {
+    const auto folder = std::filesystem::path(ACTABLE_SOURCE_DIR) / floor;
+    if (std::filesystem::exists(folder)) all += text_of(folder, ".cc") + text_of(folder, ".h");
   }
   return all;
 }
@@ -139,15 +149,21 @@ TEST_CASE("a step that no test stops at is found", "[park]") {
 }
 
 TEST_CASE("every named step in the sources has a test that stops at it", "[park]") {
-  const std::filesystem::path root(ACTABLE_SOURCE_DIR);
-  std::string sources;
-  for (const char* floor : {"base", "table", "wal", "cache", "routing", "store", "actors"}) {
-    if (!std::filesystem::exists(root / floor)) continue;
-    sources += text_of(root / floor, ".cc") + text_of(root / floor, ".h");
-  }
+  const std::string sources = text_of_floors();
   CHECK(named_steps(sources).size() >= 20);
-  for (const std::string& name : untested(sources, text_of(root / "tests", "park_test.cc"))) {
+  const std::string tests = text_of(std::filesystem::path(ACTABLE_SOURCE_DIR) / "tests", "park_test.cc");
+  for (const std::string& name : untested(sources, tests)) {
     FAIL_CHECK("no file tests/…/park_test.cc names the step `" << name << "`");
+  }
+}
+
+TEST_CASE("every fail point in the sources is one at which the laboratory kills", "[park]") {
+  const std::vector<std::string> points = named_steps(text_of_floors(), "ACTABLE_FAIL_POINT");
+  CHECK(points.size() >= 25);
+  const std::string listed = text_of(std::filesystem::path(ACTABLE_SOURCE_DIR) / "tests/lab/kills", "points.cc");
+  for (const std::string& name : points) {
+    if (!listed.contains("{\"" + name + '"'))
+      FAIL_CHECK("tests/lab/kills/points.cc lacks the fail point `" << name << "`");
   }
 }
 
