@@ -92,7 +92,7 @@ for argument; do
        chosen+=("$argument") ;;
   esac
 done
-[[ $seed =~ ^[1-9][0-9]{0,8}$ ]] || refuse "the seed must be a number from 1 to 999999999"
+[[ $seed =~ ^[1-9][0-9]{0,9}$ ]] && ((seed < 1 << 32)) || refuse "the seed must be a number from 1 to 4294967295"
 [[ $seconds =~ ^[1-9][0-9]{0,5}$ ]] || refuse "--seconds must be a number from 1 to 999999"
 ((${#chosen[@]})) || chosen=("${targets[@]}")
 
