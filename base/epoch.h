@@ -2,6 +2,7 @@
 
 #include "base/fence.h"
 #include "base/park.h"
+#include "base/planted.h"
 #include "base/thread_index.h"
 
 #include <actable/options.h>
@@ -108,7 +109,7 @@ class Epochs {
       light_fence();
       // acquire: what came before the bump to this epoch is seen.
       const Epoch again = epoch_of(word_.load(std::memory_order_acquire));
-      if (again == epoch) return epoch;
+      if (again == epoch || ACTABLE_PLANTED(pin_not_confirmed)) return epoch;
       epoch = again;
     }
   }
@@ -123,6 +124,8 @@ class Epochs {
   /// read those records while it was (rule 3).
   [[nodiscard]] Seq draw(Slot& slot, Epoch pinned, Seq floor) noexcept {
     Lease& lease = slot.lease;
+    if (ACTABLE_PLANTED(number_before_reading)) floor = 0;
+    if (ACTABLE_PLANTED(lease_outlives_epoch)) pinned = 0;
     if (lease.epoch >= pinned && lease.next < lease.end && lease.next > floor) [[likely]]
       return lease.next++;
     return draw_slowly(slot, pinned, floor);
@@ -165,6 +168,7 @@ class Epochs {
   /// Tombstones of earlier epochs may be dropped: every lease that is still in
   /// use, and every later one, holds higher numbers only (rule 1).
   [[nodiscard]] Epoch tombstones_before() const noexcept {
+    if (ACTABLE_PLANTED(early_tombstone)) return ~Epoch{0};
     return replaying_.load(std::memory_order_acquire) ? 0 : safe();
   }
 

@@ -1,6 +1,7 @@
 #include "wal/log.h"
 
 #include "base/park.h"
+#include "base/planted.h"
 #include "base/signals.h"
 #include "wal/frame_reader.h"
 
@@ -143,8 +144,9 @@ Result<void> Log::start(const Recovery& recovery) {
     auto recovered = recover(listed, recovery);
     if (!recovered) return std::unexpected(recovered.error());
     end = std::move(*recovered);
-    continue_at =
-        end.clean ? end.cut : base::first_seq_of(base::epoch_of(std::max(end.numbers_end, end.cut)) + k_epochs_skipped);
+    continue_at = end.clean || ACTABLE_PLANTED(numbers_continue_at_cut)
+                      ? end.cut
+                      : base::first_seq_of(base::epoch_of(std::max(end.numbers_end, end.cut)) + k_epochs_skipped);
     std::vector<SegmentFile> live;
     std::vector<SegmentFile> spare;
     std::vector<bool> goes_on(listed.size(), false);

@@ -1,6 +1,7 @@
 #include "wal/reader.h"
 
 #include "base/park.h"
+#include "base/planted.h"
 #include "wal/frame_reader.h"
 
 #include <algorithm>
@@ -89,6 +90,11 @@ class Replay {
       if (!*more) break;
     }
     if (auto sound = check_for_damage(); !sound) return std::unexpected(sound.error());
+    if (ACTABLE_PLANTED(applied_above_cut)) {
+      if (auto done = pending_.deliver(end_.cut, ~Seq{0}, apply_, end_.records_applied); !done) {
+        return std::unexpected(done.error());
+      }
+    }
     end_.records_discarded += pending_.discard(end_.cut);
     end_.numbers_end = std::max({end_.numbers_end, end_.cut, pending_.seq_max() + 1});
     return std::move(end_);

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/park.h"
+#include "base/planted.h"
 #include "base/signals.h"
 #include "wal/gather_block.h"
 
@@ -64,6 +65,7 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   ACTABLE_FAIL_POINT("recovery.marker.written");
   synced_marker_frame_ = completed_through_ = next_frame_++;
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
+    if (ACTABLE_PLANTED(recovery_frame_not_synced)) continue;
     if (auto synced = file->sync(); !synced) return synced;
   }
   // What is void is void for good, and no write has been taken.
@@ -243,7 +245,8 @@ void Writer::step_sync(Clock::time_point now) {
                    (unsynced_since_ && now >= *unsynced_since_ + config_.sync_interval - config_.write_interval);
   if (!due) return;
   std::optional<Marker> latest;
-  while (!markers_.empty() && markers_.front().frame_number <= completed_through_) {
+  while (!markers_.empty() &&
+         (markers_.front().frame_number <= completed_through_ || ACTABLE_PLANTED(marker_not_waited_for))) {
     latest = markers_.front();
     markers_.pop_front();
   }
@@ -262,11 +265,13 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
     unsynced_since_ = now;
   }
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
+    if (ACTABLE_PLANTED(sync_skipped)) continue;
     ++syncs_in_flight_;
     queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
     // Of several files some are being synced, others not.
     ACTABLE_FAIL_POINT("wal.sync.submitted");
   }
+  if (ACTABLE_PLANTED(sync_skipped)) sync_completed(now);
 }
 
 void Writer::sync_completed(Clock::time_point now) {

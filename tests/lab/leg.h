@@ -60,9 +60,8 @@ class Budget {
         limit_(options.limit) {}
 
   /// True while the `done` pieces of work so far are not enough.
-  [[nodiscard]] bool goes_on(std::uint64_t done) const {
-    return done < amount_ && (limit_.count() == 0 || elapsed() < limit_);
-  }
+  [[nodiscard]] bool goes_on(std::uint64_t done) const { return done < amount_ && in_time(); }
+  [[nodiscard]] bool in_time() const { return limit_.count() == 0 || elapsed() < limit_; }
   [[nodiscard]] std::chrono::duration<double> elapsed() const { return std::chrono::steady_clock::now() - began_at_; }
 
  private:

@@ -136,7 +136,7 @@ void Case::live(const Program& program) {
       Content found = recover(crashes_[i]);
       if (i == next) next_content = std::move(found);
     } catch (const Found& error) {
-      throw Found(context_ + "\n" + error.what());
+      throw Found(std::string(error.what()) + "\nWhat led to it:\n" + context_);
     }
   }
   beginning_ = std::move(crashes_[next]);

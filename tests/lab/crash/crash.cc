@@ -74,11 +74,10 @@ std::vector<Program> random_lives(std::uint64_t seed) {
 std::string crash(const LegOptions& options) {
   Tally tally;
   const std::vector<Program> programs = all_short_programs();
-  if (!options.replay) {
-    std::uint64_t number = 0;
-    for (const Program& program : programs) run_case(++number, {program}, tally, false);
-  }
   const Budget budget(options, 60'000, 3'000'000);
+  for (std::uint64_t i = 0; !options.replay && budget.in_time() && i < programs.size(); ++i) {
+    run_case(i + 1, {programs[static_cast<std::size_t>(i)]}, tally, false);
+  }
   const std::uint64_t before = tally.crashes;
   for (std::uint64_t i = 0; budget.goes_on(tally.crashes - before); ++i) {
     const std::uint64_t seed = options.seed + i;

@@ -60,7 +60,7 @@ std::string Scheduler::trace() const {
 }
 
 void Scheduler::fail(const std::string& why) const {
-  std::printf("%s%s\nFOUND: %s\n", trace().c_str(), context_.c_str(), why.c_str());
+  std::printf("crash: FOUND: %s\nWhat led to it:\n%s%s\n", why.c_str(), trace().c_str(), context_.c_str());
   std::fflush(stdout);
   std::_Exit(1);
 }

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The leg `planted`: whether the laboratory sees. Builds the sources with faults
+# planted in them (base/planted.h), lets the legs look at one after the other,
+# and fails where one is not found.
+
+source "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/prepare.sh"
+
+# FAULT:LEG, the leg that has to find it.
+faults=(
+  sync_skipped:crash
+  marker_not_waited_for:crash
+  applied_above_cut:crash
+  recovery_frame_not_synced:crash
+  pin_not_confirmed:crash
+  lease_outlives_epoch:crash
+  numbers_continue_at_cut:history
+  number_before_reading:history
+  early_tombstone:history
+)
+# How long a leg may look for one, and looks where there is none.
+k_seconds_to_find=120
+k_seconds_of_none=5
+
+usage() {
+  cat <<END
+Usage: tests/lab/run planted [--seed=N]
+
+Plants each of these faults, and expects the leg behind it to find it:
+${faults[*]}
+
+Exit status: 0, each was found, and nothing where there is none; 1, otherwise;
+2, a bad command line.
+END
+}
+
+seed=$((RANDOM * 32768 + RANDOM + 1))
+for argument; do
+  case $argument in
+    -h | --help) usage; exit 0 ;;
+    --seed=*) seed=${argument#*=} ;;
+    --seconds=* | --nightly | --soak | --replay) ;; # There is no more of it to do.
+    *) printf '%s: no such option: %s\n' "$me" "$argument" >&2; exit 2 ;;
+  esac
+done
+[[ $seed =~ ^[1-9][0-9]*$ ]] || { printf '%s: the seed must be a number\n' "$me" >&2; exit 2; }
+
+ensure_packages catch2
+ensure_compiler
+build planted lab_crash lab_history
+logs=$root/build/planted/found
+mkdir -p "$logs"
+
+give_up() { # WHAT LOG
+  printf 'planted: FOUND: %s; what the leg said is in %s\n' "$1" "$2"
+  printf 'planted: the run had seed %d; repeat it with: tests/lab/run planted --seed=%d\n' "$seed" "$seed"
+  exit 1
+}
+
+look() { # FAULT LEG SECONDS LOG
+  ACTABLE_PLANTED=$1 "$root/build/planted/lab/lab_$2" --seed="$seed" --seconds="$3" >"$4" 2>&1
+}
+
+for leg in crash history; do
+  log=$logs/none.$leg
+  look '' "$leg" "$k_seconds_of_none" "$log" || give_up "nothing is planted, and the leg $leg finds something" "$log"
+done
+begun=$SECONDS
+words=()
+for entry in "${faults[@]}"; do
+  fault=${entry%%:*} leg=${entry#*:} from=$SECONDS
+  log=$logs/$fault.$leg
+  ! look "$fault" "$leg" "$k_seconds_to_find" "$log" || give_up "the leg $leg does not see $fault" "$log"
+  # A leg that died of something else has not seen it.
+  grep -q "^$leg: FOUND: " "$log" || give_up "with $fault the leg $leg ends without saying what it found" "$log"
+  words+=("$fault by $leg in $((SECONDS - from)) s")
+done
+printf 'planted: ok, %d faults, each found: ' "${#faults[@]}"
+printf '%s, ' "${words[@]}"
+printf 'seed %d, %d s\n' "$seed" $((SECONDS - begun))
