@@ -1,5 +1,7 @@
 #include "base/file_error.h"
 
+#include "base/failure.h"
+
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -46,21 +48,23 @@ std::string reason(int system_error) {
 
 }  // namespace
 
-Error file_error(ErrorCode code, std::string_view what, const std::filesystem::path& path, int system_error) {
-  return {code, "cannot " + std::string(what) + " " + path.string() + reason(system_error)};
+Error file_error(ErrorCode code, std::string_view what, const std::filesystem::path& path, int system_error) noexcept {
+  return make_error(code, [&] { return "cannot " + std::string(what) + " " + path.string() + reason(system_error); });
 }
 
 Error write_error(const std::filesystem::path& path, std::uint64_t offset, std::span<const std::byte> bytes,
-                  int system_error) {
-  return {ErrorCode::io_error,
-          "cannot write " + std::to_string(bytes.size()) + " bytes" + where(offset, path) + reason(system_error)};
+                  int system_error) noexcept {
+  return make_error(ErrorCode::io_error, [&] {
+    return "cannot write " + std::to_string(bytes.size()) + " bytes" + where(offset, path) + reason(system_error);
+  });
 }
 
 Error short_write_error(const std::filesystem::path& path, std::uint64_t offset, std::span<const std::byte> bytes,
-                        std::size_t written) {
-  return {ErrorCode::io_error, "wrote " + std::to_string(written) + " of " + std::to_string(bytes.size()) + " bytes" +
-                                   where(offset, path) +
-                                   "; disk full, or a limit on file sizes? Free some space and open the store again"};
+                        std::size_t written) noexcept {
+  return make_error(ErrorCode::io_error, [&] {
+    return "wrote " + std::to_string(written) + " of " + std::to_string(bytes.size()) + " bytes" + where(offset, path) +
+           "; disk full, or a limit on file sizes? Free some space and open the store again";
+  });
 }
 
 }  // namespace actable::base

@@ -14,14 +14,14 @@ namespace actable::base {
 
 /// `what` stands between "cannot" and the path: "open", "sync".
 [[nodiscard]] Error file_error(ErrorCode code, std::string_view what, const std::filesystem::path& path,
-                               int system_error);
+                               int system_error) noexcept;
 
 /// A write of which nothing is known to have arrived.
 [[nodiscard]] Error write_error(const std::filesystem::path& path, std::uint64_t offset,
-                                std::span<const std::byte> bytes, int system_error);
+                                std::span<const std::byte> bytes, int system_error) noexcept;
 
 /// A write of which the first `written` bytes arrived and the rest did not.
 [[nodiscard]] Error short_write_error(const std::filesystem::path& path, std::uint64_t offset,
-                                      std::span<const std::byte> bytes, std::size_t written);
+                                      std::span<const std::byte> bytes, std::size_t written) noexcept;
 
 }  // namespace actable::base

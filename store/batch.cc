@@ -1,3 +1,4 @@
+#include "base/failure.h"
 #include "store/batch_ops.h"
 
 #include "store/batch_write.h"
@@ -18,18 +19,21 @@ constexpr std::size_t k_op_overhead_bytes = 32;
 Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_view key, std::string_view value,
                            bool tombstone) {
   if (space == nullptr) {
-    return fail(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
+    return base::failure(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
   }
   if (!key_fits(key)) return bad_key(key);
   if (!value_fits(value)) return bad_value(value);
   if (!ops_.empty() && &ops_.front().space->store() != &space->store()) {
-    return fail(ErrorCode::invalid_argument,
-                "the space '" + space->name() + "' is of another store than those in the batch; use a batch for each");
+    return base::failure(ErrorCode::invalid_argument, [&] {
+      return "the space '" + space->name() + "' is of another store than those in the batch; use a batch for each";
+    });
   }
   const std::size_t bytes = bytes_.size() + key.size() + value.size() + (ops_.size() + 1) * k_op_overhead_bytes;
   if (bytes > k_batch_bytes_max) {
-    return fail(ErrorCode::too_large, "the batch would hold " + std::to_string(bytes) + " bytes; the limit is " +
-                                          std::to_string(k_batch_bytes_max) + ": divide it");
+    return base::failure(ErrorCode::too_large, [&] {
+      return "the batch would hold " + std::to_string(bytes) + " bytes; the limit is " +
+             std::to_string(k_batch_bytes_max) + ": divide it";
+    });
   }
   const std::size_t begin = bytes_.size();
   try {
@@ -46,10 +50,10 @@ Result<Seq> StoreCore::write(const BatchOps& batch, WriteOptions options) {
   if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
   if (batch.ops().empty()) return Seq{0};
   if (&batch.ops().front().space->store() != this) {
-    return fail(ErrorCode::invalid_argument, "the batch holds spaces of another store; write it to that one");
+    return base::failure(ErrorCode::invalid_argument, "the batch holds spaces of another store; write it to that one");
   }
   auto own = context();
-  if (!own) return std::unexpected(own.error());
+  if (!own) return std::unexpected(std::move(own.error()));
   return BatchWrite(*this, **own, batch, options).run();
 }
 

@@ -1,5 +1,6 @@
 #include "store/batch_write.h"
 
+#include "base/failure.h"
 #include "base/park.h"
 #include "store/checks.h"
 #include "store/log_hold.h"
@@ -40,7 +41,7 @@ Result<void> BatchWrite::check_durability() const {
 
 Result<Seq> BatchWrite::run() {
   collect();
-  if (auto checked = check_durability(); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_durability(); !checked) return std::unexpected(std::move(checked.error()));
   LogHold hold;
   Result<Seq> applied = Seq{0};
   while (true) {
@@ -112,9 +113,10 @@ Result<Seq> BatchWrite::apply(base::Epoch epoch) {
     wal::append(*context_.stager, epoch, {seq, item.space->id(), item.op->tombstone, item.key, batch_.value(*item.op)});
   }
   if (all_published) return seq;
-  return fail(ErrorCode::indeterminate,
-              "memory ran out while the batch was applied: some of its keys are not visible, and all will be after "
-              "the store is opened again");
+  return base::failure(
+      ErrorCode::indeterminate,
+      "memory ran out while the batch was applied: some of its keys are not visible, and all will be after "
+      "the store is opened again");
 }
 
 /// False when memory for the table ran out.

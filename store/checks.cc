@@ -1,5 +1,6 @@
 #include "store/checks.h"
 
+#include "base/failure.h"
 #include "base/file.h"
 
 #include <bit>
@@ -13,8 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 
 std::unexpected<Error> out_of_range(const char* option, const std::string& value, const char* allowed) {
-  return fail(ErrorCode::invalid_argument,
-              std::string("Options::") + option + " is " + value + "; it must be " + allowed);
+  return base::failure(ErrorCode::invalid_argument,
+                       [&] { return std::string("Options::") + option + " is " + value + "; it must be " + allowed; });
 }
 
 std::string text(milliseconds time) { return std::to_string(time.count()) + " ms"; }
@@ -81,20 +82,24 @@ Result<void> check_options(const Options& options) {
 }
 
 Result<void> check_space_name(std::string_view name) {
-  if (name.empty()) return fail(ErrorCode::invalid_argument, "a space's name is empty; give it 1 to 255 bytes");
+  if (name.empty())
+    return base::failure(ErrorCode::invalid_argument, "a space's name is empty; give it 1 to 255 bytes");
   if (name.size() > k_space_name_bytes_max) {
-    return fail(ErrorCode::invalid_argument,
-                "a space's name is " + std::to_string(name.size()) + " bytes long; the limit is 255");
+    return base::failure(ErrorCode::invalid_argument, [&] {
+      return "a space's name is " + std::to_string(name.size()) + " bytes long; the limit is 255";
+    });
   }
   for (std::size_t at = 0; at < name.size();) {
     const CodePoint point = first_code_point(name.substr(at));
     if (point.bytes == 0) {
-      return fail(ErrorCode::invalid_argument,
-                  "a space's name is not UTF-8 at byte " + std::to_string(at) + "; encode it, or use another");
+      return base::failure(ErrorCode::invalid_argument, [&] {
+        return "a space's name is not UTF-8 at byte " + std::to_string(at) + "; encode it, or use another";
+      });
     }
     if (point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0)) {
-      return fail(ErrorCode::invalid_argument,
-                  "a space's name has a control character at byte " + std::to_string(at) + "; leave it out");
+      return base::failure(ErrorCode::invalid_argument, [&] {
+        return "a space's name has a control character at byte " + std::to_string(at) + "; leave it out";
+      });
     }
     at += point.bytes;
   }
@@ -102,24 +107,31 @@ Result<void> check_space_name(std::string_view name) {
 }
 
 std::unexpected<Error> bad_key(std::string_view key) {
-  if (key.empty()) return fail(ErrorCode::invalid_argument, "the key is empty; a key has 1 to 65535 bytes");
-  return fail(ErrorCode::too_large, "the key is " + std::to_string(key.size()) +
-                                        " bytes long; the limit is 65535: use a hash of it, or put part in the value");
+  if (key.empty()) return base::failure(ErrorCode::invalid_argument, "the key is empty; a key has 1 to 65535 bytes");
+  return base::failure(ErrorCode::too_large, [&] {
+    return "the key is " + std::to_string(key.size()) +
+           " bytes long; the limit is 65535: use a hash of it, or put part in the value";
+  });
 }
 
 std::unexpected<Error> bad_value(std::string_view value) {
-  return fail(ErrorCode::too_large, "the value is " + std::to_string(value.size()) + " bytes long; the limit is " +
-                                        std::to_string(k_value_bytes_max) + ": divide it over several keys");
+  return base::failure(ErrorCode::too_large, [&] {
+    return "the value is " + std::to_string(value.size()) + " bytes long; the limit is " +
+           std::to_string(k_value_bytes_max) + ": divide it over several keys";
+  });
 }
 
 std::unexpected<Error> too_many_threads() {
-  return fail(ErrorCode::overloaded, "more than " + std::to_string(k_threads_max) +
-                                         " threads use stores at once, or this thread is ending; nothing was "
-                                         "changed: let some threads end, or use a pool of them");
+  return base::failure(ErrorCode::overloaded, [&] {
+    return "more than " + std::to_string(k_threads_max) +
+           " threads use stores at once, or this thread is ending; nothing was "
+           "changed: let some threads end, or use a pool of them";
+  });
 }
 
-std::unexpected<Error> no_memory(std::string_view what) {
-  return fail(ErrorCode::no_memory, "no memory for " + std::string(what) + "; nothing was changed");
+std::unexpected<Error> no_memory(std::string_view what) noexcept {
+  return base::failure(ErrorCode::no_memory,
+                       [&] { return "no memory for " + std::string(what) + "; nothing was changed"; });
 }
 
 }  // namespace actable::store

@@ -17,7 +17,7 @@ namespace actable::store {
 [[nodiscard]] std::unexpected<Error> bad_key(std::string_view key);
 [[nodiscard]] std::unexpected<Error> bad_value(std::string_view value);
 [[nodiscard]] std::unexpected<Error> too_many_threads();
-[[nodiscard]] std::unexpected<Error> no_memory(std::string_view what);
+[[nodiscard]] std::unexpected<Error> no_memory(std::string_view what) noexcept;
 
 [[nodiscard]] inline bool key_fits(std::string_view key) noexcept {
   return !key.empty() && key.size() <= k_key_bytes_max;

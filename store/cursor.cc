@@ -1,5 +1,6 @@
 #include "store/cursor.h"
 
+#include "base/failure.h"
 #include "store/checks.h"
 #include "store/space_core.h"
 #include "store/store_core.h"
@@ -20,11 +21,11 @@ constexpr unsigned k_step_buckets = 256;
 }  // namespace
 
 Result<bool> CursorCore::next() {
-  if (space_ == nullptr) return fail(ErrorCode::closed, "the handle that was scanned had been moved from");
+  if (space_ == nullptr) return base::failure(ErrorCode::closed, "the handle that was scanned had been moved from");
   ++current_;
   while (current_ >= found_.size()) {
     if (position_.done) return false;
-    if (auto stepped = step(); !stepped) return std::unexpected(stepped.error());
+    if (auto stepped = step(); !stepped) return std::unexpected(std::move(stepped.error()));
   }
   const Found& found = found_[current_];
   const std::string_view bytes(bytes_);
@@ -38,7 +39,7 @@ Result<void> CursorCore::step() {
   bytes_.clear();
   current_ = 0;
   auto context = space_->store().context();
-  if (!context) return std::unexpected(context.error());
+  if (!context) return std::unexpected(std::move(context.error()));
   const base::ReadPin pin(space_->store().epochs(), (*context)->slot);
   if (space_->state() != SpaceCore::State::open) return space_->not_open();
   const table::ScanPosition before = position_;
@@ -71,7 +72,8 @@ Cursor& Cursor::operator=(Cursor&&) noexcept = default;
 
 Result<bool> Cursor::next() {
   if (core_ == nullptr) {
-    return fail(ErrorCode::closed, "this cursor was moved from, or memory ran out when it was made; make another");
+    return base::failure(ErrorCode::closed,
+                         "this cursor was moved from, or memory ran out when it was made; make another");
   }
   return core_->next();
 }

@@ -1,6 +1,7 @@
 #include <actable/space.h>
 
 #include "base/bytes.h"
+#include "base/failure.h"
 #include "store/space_operations.h"
 
 #include <array>
@@ -28,7 +29,7 @@ constexpr auto k_always = [](const Position&) { return Verdict::write; };
 }
 
 [[nodiscard]] std::unexpected<Error> moved_from() {
-  return fail(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
+  return base::failure(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
 }
 
 [[nodiscard]] std::int64_t counter(std::string_view value) noexcept {
@@ -83,15 +84,16 @@ Result<std::size_t> Space::multi_get(std::span<const std::string_view> keys,
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
   if (keys.size() != values.size()) {
-    return fail(ErrorCode::invalid_argument, "multi_get takes as many values as keys; it was given " +
-                                                 std::to_string(keys.size()) + " keys and " +
-                                                 std::to_string(values.size()) + " values");
+    return base::failure(ErrorCode::invalid_argument, [&] {
+      return "multi_get takes as many values as keys; it was given " + std::to_string(keys.size()) + " keys and " +
+             std::to_string(values.size()) + " values";
+    });
   }
   for (const std::string_view key : keys) {
     if (!store::key_fits(key)) return store::bad_key(key);
   }
   auto context = core_->store().context();
-  if (!context) return std::unexpected(context.error());
+  if (!context) return std::unexpected(std::move(context.error()));
   // As many as a core can have cache misses under way, and few enough that the
   // pin stays short.
   constexpr std::size_t k_group = 16;
@@ -167,13 +169,14 @@ Result<std::int64_t> Space::add(std::string_view key, std::int64_t delta, WriteO
     case Problem::none:
       return sum;
     case Problem::overflow:
-      return fail(ErrorCode::invalid_argument,
-                  "adding " + std::to_string(delta) + " leaves the range of a 64-bit counter; nothing was changed");
+      return base::failure(ErrorCode::invalid_argument, [&] {
+        return "adding " + std::to_string(delta) + " leaves the range of a 64-bit counter; nothing was changed";
+      });
     case Problem::not_a_counter:
       break;
   }
-  return fail(ErrorCode::invalid_argument,
-              "the value under this key is no counter: it is not 8 bytes long; nothing was changed");
+  return base::failure(ErrorCode::invalid_argument,
+                       "the value under this key is no counter: it is not 8 bytes long; nothing was changed");
 }
 
 Result<Seq> Space::update_with(std::string_view key, Updater call, void* f, WriteOptions options) {

@@ -1,5 +1,6 @@
 #include "store/space_core.h"
 
+#include "base/failure.h"
 #include "base/hash.h"
 #include "store/checks.h"
 #include "store/store_core.h"
@@ -20,9 +21,11 @@ SpaceCore::~SpaceCore() = default;
 
 std::unexpected<Error> SpaceCore::not_open() const {
   if (state() == State::dropped) {
-    return fail(ErrorCode::closed, "the space '" + name_ + "' was dropped; open it again to use a new one");
+    return base::failure(ErrorCode::closed,
+                         [&] { return "the space '" + name_ + "' was dropped; open it again to use a new one"; });
   }
-  return fail(ErrorCode::closed, "the store of the space '" + name_ + "' is closed; open it again");
+  return base::failure(ErrorCode::closed,
+                       [&] { return "the store of the space '" + name_ + "' is closed; open it again"; });
 }
 
 bool SpaceCore::make_table(table::HashTable::Cache& cache) {
@@ -33,10 +36,12 @@ bool SpaceCore::make_table(table::HashTable::Cache& cache) {
 std::uint64_t SpaceCore::hash(std::string_view key) const noexcept { return base::hash_key(key, store_->hash_seed()); }
 
 std::unexpected<Error> SpaceCore::cannot_sync() const {
-  return fail(ErrorCode::unsupported, "the space '" + name_ +
-                                          "' has no log, so nothing in it can be made durable; write with "
-                                          "Durability::async, or open the space with SpaceOptions::logged in a "
-                                          "store with a directory");
+  return base::failure(ErrorCode::unsupported, [&] {
+    return "the space '" + name_ +
+           "' has no log, so nothing in it can be made durable; write with "
+           "Durability::async, or open the space with SpaceOptions::logged in a "
+           "store with a directory";
+  });
 }
 
 void SpaceCore::count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {

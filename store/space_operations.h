@@ -15,7 +15,7 @@ Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
     return bad_key(key);
   auto context = store_->context();
   if (!context) [[unlikely]]
-    return std::unexpected(context.error());
+    return std::unexpected(std::move(context.error()));
   const base::ReadPin pin(store_->epochs(), (*context)->slot);
   if (state() != State::open) [[unlikely]]
     return not_open();
@@ -61,10 +61,10 @@ Result<SpaceCore::Written> SpaceCore::write(const Write& write, Decide&& decide,
   StoreCore& store = *store_;
   auto found = store.context();
   if (!found) [[unlikely]]
-    return std::unexpected(found.error());
+    return std::unexpected(std::move(found.error()));
   ThreadContext& context = **found;
   if (auto checked = check_durability(write.options); !checked) [[unlikely]]
-    return std::unexpected(checked.error());
+    return std::unexpected(std::move(checked.error()));
   const std::uint64_t key_hash = hash(write.key);
   const std::size_t log_bytes = logged_ ? wal::record_bytes(write.key.size(), write.value.size()) : 0;
 

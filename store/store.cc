@@ -1,6 +1,7 @@
 #include <actable/store.h>
 
 #include "base/assert.h"
+#include "base/failure.h"
 #include "store/access.h"
 #include "store/batch_ops.h"
 #include "store/checks.h"
@@ -12,7 +13,7 @@ namespace actable {
 namespace {
 
 [[nodiscard]] std::unexpected<Error> moved_from() {
-  return fail(ErrorCode::closed, "this store was moved from; use the one it was moved to");
+  return base::failure(ErrorCode::closed, "this store was moved from; use the one it was moved to");
 }
 
 }  // namespace
@@ -87,7 +88,8 @@ StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_
 Result<void> Store::close() {
   if (core_ == nullptr) return {};
   if (!core_->in_opening_process()) {
-    return fail(ErrorCode::closed, "this process was forked from the one that has the store open; close it there");
+    return base::failure(ErrorCode::closed,
+                         "this process was forked from the one that has the store open; close it there");
   }
   return core_->close();
 }

@@ -1,5 +1,6 @@
 #include "store/store_core.h"
 
+#include "base/failure.h"
 #include "store/checks.h"
 
 #include <new>
@@ -58,9 +59,10 @@ std::shared_ptr<wal::Log> StoreCore::find_log() const noexcept {
 }
 
 std::unexpected<Error> StoreCore::closed_error() const {
-  return fail(ErrorCode::closed, "the store" +
-                                     (options_.directory.empty() ? std::string() : " " + options_.directory.string()) +
-                                     " is closed; open it again");
+  return base::failure(ErrorCode::closed, [&] {
+    return "the store" + (options_.directory.empty() ? std::string() : " " + options_.directory.string()) +
+           " is closed; open it again";
+  });
 }
 
 void StoreCore::report(LogLevel level, const std::string& message) const {
@@ -83,18 +85,19 @@ Result<void> StoreCore::wait_durable(Seq seq) {
   if (log == nullptr) {
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
     if (!options_.directory.empty()) return too_many_threads();
-    return fail(ErrorCode::unsupported,
-                "this store is pure memory: nothing in it can be made durable; set Options::directory");
+    return base::failure(ErrorCode::unsupported,
+                         "this store is pure memory: nothing in it can be made durable; set Options::directory");
   }
   if (seq > last_seq()) {
-    return fail(ErrorCode::invalid_argument, "no write is numbered " + std::to_string(seq) +
-                                                 " yet; the last is at most " + std::to_string(last_seq()));
+    return base::failure(ErrorCode::invalid_argument, [&] {
+      return "no write is numbered " + std::to_string(seq) + " yet; the last is at most " + std::to_string(last_seq());
+    });
   }
   return log->wait_durable(seq + 1);
 }
 
 Result<Seq> StoreCore::sync() {
-  if (auto waited = wait_durable(last_seq()); !waited) return std::unexpected(waited.error());
+  if (auto waited = wait_durable(last_seq()); !waited) return std::unexpected(std::move(waited.error()));
   return durable_seq();
 }
 
@@ -152,8 +155,8 @@ bool StoreCore::inside_visitor() noexcept {
 
 Result<void> StoreCore::close() {
   if (inside_visitor()) {
-    return fail(ErrorCode::invalid_argument,
-                "close was called from inside a visitor or an update's function; return from it first");
+    return base::failure(ErrorCode::invalid_argument,
+                         "close was called from inside a visitor or an update's function; return from it first");
   }
   // Moved out rather than copied: closing needs no memory.
   decltype(spaces_) spaces;

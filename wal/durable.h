@@ -8,8 +8,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace actable::wal {
 
@@ -34,10 +36,15 @@ class Durable {
   }
 
   /// From now on nothing becomes durable.
-  void fail(std::string reason) {
+  void fail(std::string_view reason) noexcept {
     const std::lock_guard lock(mutex_);
     if (failed_.load(std::memory_order_relaxed)) return;
-    reason_ = std::move(reason);
+    try {
+      reason_ = reason;
+    } catch (const std::bad_alloc&) {
+      // Short enough to need no memory.
+      reason_ = "no memory";
+    }
     failed_.store(true, std::memory_order_release);
     changed_.notify_all();
   }

@@ -1,5 +1,6 @@
 #include "wal/log.h"
 
+#include "base/failure.h"
 #include "base/park.h"
 #include "base/planted.h"
 #include "base/signals.h"
@@ -188,8 +189,10 @@ Result<void> Log::start(const Recovery& recovery) {
 }
 
 std::unexpected<Error> Log::read_only_error() const {
-  return fail(ErrorCode::read_only, "the log failed earlier and the store takes no more writes (" + failure() +
-                                        "); reads go on; mend the disk and open the store again");
+  return base::failure(ErrorCode::read_only, [this] {
+    return "the log failed earlier and the store takes no more writes (" + failure() +
+           "); reads go on; mend the disk and open the store again";
+  });
 }
 
 Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
@@ -209,9 +212,10 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
   if (buffer == nullptr) {
     if (durable_.failed()) return read_only_error();
     overloads_.fetch_add(1, std::memory_order_relaxed);
-    return fail(ErrorCode::overloaded, "the disk did not keep up with the writers for " +
-                                           std::to_string(options_.write_deadline.count()) +
-                                           " ms (Options::write_deadline); nothing was changed, try again later");
+    return base::failure(ErrorCode::overloaded, [this] {
+      return "the disk did not keep up with the writers for " + std::to_string(options_.write_deadline.count()) +
+             " ms (Options::write_deadline); nothing was changed, try again later";
+    });
   }
   if (buffer->oversize) {
     stager.reserved = buffer;
@@ -226,9 +230,10 @@ Result<void> Log::wait_durable(Seq number) {
   if (durable_.number() >= number) return {};
   if (durable_.want(number) || writer_->idle()) writer_->wake();
   if (durable_.wait_for(number)) return {};
-  return fail(ErrorCode::indeterminate,
-              "the log failed before the write was known to be on disk (" + failure() +
-                  "); it is visible now and may or may not be there after the store is opened again");
+  return base::failure(ErrorCode::indeterminate, [this] {
+    return "the log failed before the write was known to be on disk (" + failure() +
+           "); it is visible now and may or may not be there after the store is opened again";
+  });
 }
 
 void Log::release_before(std::uint64_t frame_number) {
@@ -248,8 +253,10 @@ Result<void> Log::close() {
   writer_->stop();
   pool_.shut();
   if (synced && durable_.failed()) {
-    return fail(ErrorCode::indeterminate, "the log failed while closing (" + failure() +
-                                              "); all writes were on disk before, but the log is not marked as closed");
+    return base::failure(ErrorCode::indeterminate, [this] {
+      return "the log failed while closing (" + failure() +
+             "); all writes were on disk before, but the log is not marked as closed";
+    });
   }
   return synced;
 }

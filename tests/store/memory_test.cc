@@ -1,0 +1,65 @@
+#include "store/access.h"
+#include "store/checks.h"
+#include "tests/lab/failures/allocations.h"
+#include "tests/support/catch.h"
+#include "tests/support/results.h"
+#include "tests/support/simulated_disk.h"
+
+#include <chrono>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Memory that runs out, at each allocation in turn. The laboratory's leg
+// `failures` does the same to all that a store does; here is what it found.
+namespace actable {
+namespace {
+
+namespace allocations = lab::allocations;
+using test::must;
+using test::SimulatedDisk;
+
+Options options_for_test() {
+  Options options;
+  options.directory = "/simulated";
+  options.shards = 1;
+  return options;
+}
+
+Result<Store> open(SimulatedDisk& disk) {
+  return store::guarded("opening the store", [&] { return store::Access::open(options_for_test(), disk); });
+}
+
+/// For how long memory runs out.
+enum class Shortage { once, for_good };
+
+/// Calls `f` with its `nth` allocation failing, and perhaps all that follow. True when one failed.
+template <class F>
+bool without_memory(std::uint64_t nth, F&& f, Shortage shortage = Shortage::for_good) {
+  allocations::reset();
+  allocations::fail(nth, shortage == Shortage::for_good);
+  {
+    const allocations::Counted counted;
+    f();
+  }
+  allocations::heal();
+  return allocations::failed() != 0;
+}
+
+TEST_CASE("a refusal keeps its code without memory for its words") {
+  SimulatedDisk disk;
+  Store store = must(open(disk));
+  Space space = must(store.space("a space with a name that is not short"));
+  REQUIRE(must(store.drop_space(space.name())));
+  std::optional<ErrorCode> code;
+  without_memory(1, [&] { code = space.put("key", "value").error().code; });
+  CHECK(code == ErrorCode::closed);
+  without_memory(1, [&] { code = space.put("", "value").error().code; });
+  CHECK(code == ErrorCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace actable
