@@ -156,7 +156,7 @@ class HashTable {
   static void append(Segment& segment, unsigned bucket, std::uint64_t word) noexcept;
 
   template <class F>
-  static void for_each_word(Segment& segment, unsigned bucket, F&& f) noexcept;
+  static void for_each_word(Segment& segment, unsigned bucket, F&& f);
 
   // Read by every operation, changed seldom.
   std::atomic<unsigned> depth_{0};
@@ -173,9 +173,9 @@ class HashTable {
   std::atomic<std::uint64_t> rebuilds_{0};
 };
 
-/// Calls `f(word)` for each slot in use of a bucket's chain.
+/// Calls `f(word)` for each slot in use of a bucket's chain. What `f` throws comes through.
 template <class F>
-void HashTable::for_each_word(Segment& segment, unsigned bucket, F&& f) noexcept {
+void HashTable::for_each_word(Segment& segment, unsigned bucket, F&& f) {
   for (Bucket* b = &segment.buckets()[bucket]; b != nullptr;
        b = segment.next(b->control.load(std::memory_order_acquire))) {
     for (const auto& s : b->slots) {

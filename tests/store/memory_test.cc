@@ -61,5 +61,19 @@ TEST_CASE("a refusal keeps its code without memory for its words") {
   CHECK(code == ErrorCode::invalid_argument);
 }
 
+TEST_CASE("a scan without memory is refused, and goes on when there is some") {
+  SimulatedDisk disk;
+  Store store = must(open(disk));
+  Space space = must(store.space("s"));
+  must(space.put("a key that is not short, but rather long", "a value that is not short"));
+  Cursor cursor = space.scan();
+  std::optional<Result<bool>> next;
+  REQUIRE(without_memory(1, [&] { next.emplace(cursor.next()); }));
+  REQUIRE(!next->has_value());
+  CHECK(next->error().code == ErrorCode::no_memory);
+  CHECK(must(cursor.next()));
+  CHECK(cursor.entry().value == "a value that is not short");
+}
+
 }  // namespace
 }  // namespace actable
