@@ -51,8 +51,12 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::make_space(std::uint32_t id, std::
 }
 
 Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name, SpaceOptions options) {
+  // Before the write, after which nothing may fail any more.
+  decltype(spaces_) entry;
+  const auto place = entry.emplace(std::string(name), nullptr).first;
   auto made = make_space(next_space_id_, name, options);
   if (!made) return made;
+  place->second = *made;
   if ((*made)->logged()) {
     const std::string value = encode_space(next_space_id_);
     auto written = catalog_->write({name, value, false, {}}, [](const table::Position&) { return Verdict::write; });
@@ -65,7 +69,7 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name
   ACTABLE_FAIL_POINT("catalog.space.written");
   ++next_space_id_;
   const std::lock_guard lock(catalog_mutex_);
-  spaces_.emplace(std::string(name), *made);
+  spaces_.merge(entry);
   return made;
 }
 
@@ -99,6 +103,8 @@ Result<bool> StoreCore::drop_space(std::string_view name) {
   if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
   const std::shared_ptr<SpaceCore> space = find_space(name);
   if (space == nullptr) return false;
+  // Before the write, after which nothing may fail any more.
+  dropped_.reserve(dropped_.size() + 1);
   if (space->logged()) {
     auto erased = catalog_->write(
         {name, {}, true, {}}, [](const table::Position& at) { return at.live() ? Verdict::write : Verdict::leave; });

@@ -75,5 +75,43 @@ TEST_CASE("a scan without memory is refused, and goes on when there is some") {
   CHECK(cursor.entry().value == "a value that is not short");
 }
 
+TEST_CASE("a space that there was no memory for is not there, now or later") {
+  const std::string name = "a space with a name that is not short";
+  for (std::uint64_t nth = 1;; ++nth) {
+    INFO("allocation " << nth);
+    SimulatedDisk disk;
+    bool made = false;
+    bool failed = false;
+    {
+      Store store = must(open(disk));
+      must(store.space("other"));
+      failed = without_memory(nth, [&] { made = store.space(name).has_value(); });
+      must(store.close());
+    }
+    Store store = must(open(disk));
+    REQUIRE(store.spaces().size() == (made ? 2 : 1));
+    if (!failed) break;
+  }
+}
+
+TEST_CASE("a space that there was no memory to drop stays, now and later") {
+  for (std::uint64_t nth = 1;; ++nth) {
+    INFO("allocation " << nth);
+    SimulatedDisk disk;
+    bool dropped = false;
+    bool failed = false;
+    {
+      Store store = must(open(disk));
+      must(store.space("s"));
+      failed = without_memory(nth, [&] { dropped = store.drop_space("s").has_value(); });
+      CHECK(store.spaces().size() == (dropped ? 0 : 1));
+      must(store.close());
+    }
+    Store store = must(open(disk));
+    REQUIRE(store.spaces().size() == (dropped ? 0 : 1));
+    if (!failed) break;
+  }
+}
+
 }  // namespace
 }  // namespace actable
