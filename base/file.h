@@ -92,6 +92,10 @@ struct Completion {
 /// an order waits for completions. What failed is not retried; a write that the
 /// system turned away before it transferred anything has not failed yet.
 ///
+/// Where a call throws std::bad_alloc, what it was to submit is not in flight
+/// and has no completion; a `wait` can be repeated, and needs no memory of its
+/// own where `done` has room for all that is in flight.
+///
 /// Thread safety: *confined* to the log's thread, but for `wake`, which any
 /// thread may call.
 class WriteQueue {

@@ -19,10 +19,14 @@ class PwriteQueue final : public WriteQueue {
   void add_memory(std::span<std::byte>) override {}
 
   void submit_write(File& file, std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t tag) override {
+    make_room();
     complete(tag, file.write(offset, bytes));
   }
 
-  void submit_sync(File& file, std::uint64_t tag) override { complete(tag, file.sync()); }
+  void submit_sync(File& file, std::uint64_t tag) override {
+    make_room();
+    complete(tag, file.sync());
+  }
 
   void wait(std::optional<std::chrono::nanoseconds> timeout, std::vector<Completion>& done) override {
     if (ready_.empty()) sleep(timeout);
@@ -48,6 +52,11 @@ class PwriteQueue final : public WriteQueue {
   [[nodiscard]] bool memory_registered() const noexcept override { return false; }
 
  private:
+  /// For a completion, before the request: what was done must be told.
+  void make_room() {
+    if (ready_.size() == ready_.capacity()) ready_.reserve(2 * ready_.size() + 1);
+  }
+
   void complete(std::uint64_t tag, Result<void> outcome) {
     Completion completion{tag, std::nullopt};
     if (!outcome) completion.error = std::move(outcome).error();

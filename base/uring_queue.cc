@@ -123,6 +123,7 @@ class UringQueue final : public WriteQueue {
     int index;
   };
 
+  void make_room();
   void start(const Request& request);
   void prepare(unsigned slot);
   void place_wake_read();
@@ -215,6 +216,7 @@ std::optional<int> UringQueue::region_of(std::span<const std::byte> bytes) const
 
 void UringQueue::submit_write(File& file, std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t tag) {
   if (file.descriptor() < 0) {
+    make_room();
     complete(tag, file.write(offset, bytes));
   } else {
     start({.file = &file, .offset = offset, .bytes = bytes, .tag = tag});
@@ -223,13 +225,21 @@ void UringQueue::submit_write(File& file, std::uint64_t offset, std::span<const 
 
 void UringQueue::submit_sync(File& file, std::uint64_t tag) {
   if (file.descriptor() < 0) {
+    make_room();
     complete(tag, file.sync());
   } else {
     start({.file = &file, .bytes = {}, .tag = tag, .is_sync = true});
   }
 }
 
+/// For the completions of one more request than there are: what was done must be told.
+void UringQueue::make_room() {
+  const std::size_t needed = ready_.size() + (requests_.size() - free_.size()) + 1;
+  if (ready_.capacity() < needed) ready_.reserve(2 * needed);
+}
+
 void UringQueue::start(const Request& request) {
+  make_room();
   while (free_.empty()) flush_and_sleep();
   const unsigned slot = free_.back();
   free_.pop_back();

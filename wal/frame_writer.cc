@@ -15,6 +15,12 @@ constexpr std::size_t k_gather_payload_max = base::k_block_bytes / 2;
 
 std::int64_t ticks(Clock::time_point at) { return at.time_since_epoch().count(); }
 
+/// Room for one more than `count`, in steps that double.
+template <class T>
+void reserve_one_more(std::vector<T>& vector, std::size_t count) {
+  if (vector.capacity() <= count) vector.reserve(std::max<std::size_t>(8, 2 * count));
+}
+
 }  // namespace
 
 void Writer::finish_buffer(Buffer& buffer) {
@@ -96,7 +102,7 @@ bool Writer::emit(const FrameToWrite& frame, InFlight in_flight) {
   ACTABLE_FAIL_POINT("wal.frame.before_submit");
   ++next_frame_;
   completed_ahead_.push_back(false);
-  queue_->submit_write(*place->file, place->offset, whole, add_in_flight(in_flight));
+  submit(in_flight, [&](std::uint64_t tag) { queue_->submit_write(*place->file, place->offset, whole, tag); });
   // Any part of it may reach the disk, later frames before it.
   ACTABLE_FAIL_POINT("wal.frame.submitted");
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
@@ -121,8 +127,33 @@ GatherBlock* Writer::free_gather_block() noexcept {
   return nullptr;
 }
 
+/// What memory runs out for has not begun, and no completion comes of it.
+template <class Begin>
+void Writer::submit(InFlight in_flight, Begin&& begin) {
+  const std::uint64_t tag = add_in_flight(in_flight);
+  try {
+    begin(tag);
+  } catch (const std::bad_alloc&) {
+    forget_in_flight(tag);
+    throw;
+  }
+}
+
+void Writer::submit_sync(base::File& file) {
+  submit({InFlight::Kind::sync, 0, nullptr, nullptr}, [&](std::uint64_t tag) { queue_->submit_sync(file, tag); });
+  ++syncs_in_flight_;
+}
+
+void Writer::forget_in_flight(std::uint64_t tag) noexcept {
+  in_flight_[tag] = {};
+  in_flight_free_.push_back(tag);
+}
+
 std::uint64_t Writer::add_in_flight(InFlight in_flight) {
   if (in_flight_free_.empty()) {
+    // Room for what its completion will need: by then nothing may fail.
+    reserve_one_more(in_flight_free_, in_flight_.size());
+    reserve_one_more(completions_, in_flight_.size());
     in_flight_.push_back(in_flight);
     return in_flight_.size() - 1;
   }

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "base/assert.h"
 #include "wal/staging.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <span>
 
 namespace actable::wal {
@@ -20,7 +20,9 @@ struct GatherBlock {
   std::uint32_t records = 0;
   bool in_flight = false;
 
-  GatherBlock() { ACTABLE_ASSERT(memory != nullptr); }
+  GatherBlock() {
+    if (memory == nullptr) throw std::bad_alloc();
+  }
   ~GatherBlock() { std::free(memory); }
   GatherBlock(const GatherBlock&) = delete;
   GatherBlock& operator=(const GatherBlock&) = delete;

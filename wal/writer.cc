@@ -1,6 +1,7 @@
 #include "wal/writer.h"
 
 #include "base/assert.h"
+#include "base/failure.h"
 #include "base/park.h"
 #include "base/planted.h"
 #include "base/signals.h"
@@ -102,30 +103,30 @@ void Writer::wake() noexcept { queue_->wake(); }
 
 void Writer::run() {
   ACTABLE_YIELD("log.begin");
-  std::vector<base::Completion> completions;
   while (!stopping_.load(std::memory_order_acquire)) {
-    try {
-      pass(completions);
-    } catch (const std::bad_alloc&) {
-      fail_log({ErrorCode::no_memory, "no memory"});
-    }
-    queue_->wait(time_to_wait(), completions);
+    or_fail([this] { pass(); });
+    or_fail([this] { queue_->wait(time_to_wait(), completions_); });
     idle_.store(false, std::memory_order_relaxed);
   }
-  pass(completions);
+  or_fail([this] { pass(); });
   drain();
-  if (!failed_) write_clean_close();
+  if (!failed_) or_fail([this] { write_clean_close(); });
   drain();
   ACTABLE_YIELD("log.end");
 }
 
-void Writer::pass(std::vector<base::Completion>& completions) {
-  while (!completions.empty()) {
-    // Taken off first: if memory runs out on the way, none is looked at twice.
-    const base::Completion completion = std::move(completions.back());
-    completions.pop_back();
-    complete(completion);
+/// Running out of memory is a failure of the log like one of the disk.
+template <class Step>
+void Writer::or_fail(Step&& step) noexcept {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    fail_log({ErrorCode::no_memory, "no memory"});
   }
+}
+
+void Writer::pass() {
+  complete_all();
   pool_.for_each_new_slab([this](std::span<std::byte> slab) { queue_->add_memory(slab); });
   if (failed_) return;
   const Clock::time_point now = Clock::now();
@@ -158,11 +159,15 @@ std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   return std::max(Nanoseconds{0}, std::chrono::duration_cast<Nanoseconds>(until - now));
 }
 
-void Writer::complete(const base::Completion& completion) {
+void Writer::complete_all() noexcept {
+  for (const base::Completion& completion : completions_) complete(completion);
+  completions_.clear();
+}
+
+void Writer::complete(const base::Completion& completion) noexcept {
   const InFlight done = in_flight_[completion.tag];
   ACTABLE_ASSERT(done.kind != InFlight::Kind::unused);
-  in_flight_[completion.tag] = {};
-  in_flight_free_.push_back(completion.tag);
+  forget_in_flight(completion.tag);
   if (completion.error) fail_log(*completion.error);
   if (done.kind == InFlight::Kind::sync) {
     if (--syncs_in_flight_ == 0 && !failed_) sync_completed(Clock::now());
@@ -190,14 +195,15 @@ void Writer::frame_completed(std::uint64_t number) {
   }
 }
 
-void Writer::fail_log(const Error& error) {
+void Writer::fail_log(const Error& error) noexcept {
   if (failed_) return;
   failed_ = true;
   durable_.fail(error.message);
   pool_.shut();
-  if (config_.log) {
-    config_.log(LogLevel::error, "the log failed, the store is read-only from now on: " + error.message);
-  }
+  if (!config_.log) return;
+  const Error told = base::make_error(
+      error.code, [&error] { return "the log failed, the store is read-only from now on: " + error.message; });
+  config_.log(LogLevel::error, told.message);
 }
 
 void Writer::step_round(Clock::time_point now) {
@@ -266,8 +272,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
   }
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
     if (ACTABLE_PLANTED(sync_skipped)) continue;
-    ++syncs_in_flight_;
-    queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
+    submit_sync(*file);
     // Of several files some are being synced, others not.
     ACTABLE_FAIL_POINT("wal.sync.submitted");
   }
@@ -343,12 +348,11 @@ void Writer::seal_tail(std::uint32_t flags) {
   ACTABLE_FAIL_POINT("wal.tail.sealed");
 }
 
-void Writer::drain() {
-  std::vector<base::Completion> completions;
+void Writer::drain() noexcept {
+  complete_all();
   while (in_flight_free_.size() != in_flight_.size()) {
-    queue_->wait(std::nullopt, completions);
-    for (const base::Completion& completion : completions) complete(completion);
-    completions.clear();
+    or_fail([this] { queue_->wait(std::nullopt, completions_); });
+    complete_all();
   }
 }
 
@@ -362,10 +366,9 @@ void Writer::write_clean_close() {
   if (failed_) return;
   // It says so, and is not synced.
   ACTABLE_FAIL_POINT("wal.close.written");
+  syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
   for (base::File* const file : segments_.take_dirty(completed_through_)) {
-    ++syncs_in_flight_;
-    syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
-    queue_->submit_sync(*file, add_in_flight({InFlight::Kind::sync, 0, nullptr, nullptr}));
+    submit_sync(*file);
   }
 }
 

@@ -113,12 +113,15 @@ class Writer {
   enum class Round { none, waiting_for_writers };
 
   void run();
-  void pass(std::vector<base::Completion>& completions);
+  template <class Step>
+  void or_fail(Step&& step) noexcept;
+  void pass();
   [[nodiscard]] std::optional<std::chrono::nanoseconds> time_to_wait();
-  void complete(const base::Completion& completion);
+  void complete_all() noexcept;
+  void complete(const base::Completion& completion) noexcept;
   void frame_completed(std::uint64_t number);
   void finish_buffer(Buffer& buffer);
-  void fail_log(const Error& error);
+  void fail_log(const Error& error) noexcept;
 
   void take_closed_buffers();
   void take_frames(Stager& stager, base::Epoch before, GatherBlock* gather);
@@ -139,7 +142,7 @@ class Writer {
   void step_idle();
   void seal_tail(std::uint32_t flags);
   void write_clean_close();
-  void drain();
+  void drain() noexcept;
 
   struct FrameToWrite {
     std::span<std::byte> memory;
@@ -151,7 +154,11 @@ class Writer {
   [[nodiscard]] bool emit(const FrameToWrite& frame, InFlight in_flight);
   bool emit_gathered(GatherBlock& gather, Seq cut, std::uint32_t flags);
   [[nodiscard]] GatherBlock* free_gather_block() noexcept;
+  template <class Begin>
+  void submit(InFlight in_flight, Begin&& begin);
+  void submit_sync(base::File& file);
   [[nodiscard]] std::uint64_t add_in_flight(InFlight in_flight);
+  void forget_in_flight(std::uint64_t tag) noexcept;
 
   const WriterConfig config_;
   base::Epochs& epochs_;
@@ -169,6 +176,8 @@ class Writer {
   std::deque<bool> completed_ahead_;
   std::vector<InFlight> in_flight_;
   std::vector<std::uint64_t> in_flight_free_;
+  // Has room for all that is in flight.
+  std::vector<base::Completion> completions_;
   Round round_ = Round::none;
   Seq round_cut_ = 0;
   Clock::time_point round_next_at_{};

@@ -113,5 +113,75 @@ TEST_CASE("a space that there was no memory to drop stays, now and later") {
   }
 }
 
+/// A queue whose memory runs out in its n-th call.
+///
+/// Thread safety: *confined* to the log's thread, but for `wake`.
+class PoorQueue final : public base::WriteQueue {
+ public:
+  PoorQueue(std::unique_ptr<base::WriteQueue> below, std::uint64_t nth) : below_(std::move(below)), left_(nth) {}
+
+  void add_memory(std::span<std::byte>) override {}
+  void submit_write(base::File& file, std::uint64_t offset, std::span<const std::byte> bytes,
+                    std::uint64_t tag) override {
+    take();
+    below_->submit_write(file, offset, bytes, tag);
+  }
+  void submit_sync(base::File& file, std::uint64_t tag) override {
+    take();
+    below_->submit_sync(file, tag);
+  }
+  void wait(std::optional<std::chrono::nanoseconds> timeout, std::vector<base::Completion>& done) override {
+    take();
+    below_->wait(timeout, done);
+  }
+  void wake() noexcept override { below_->wake(); }
+  [[nodiscard]] std::string name() const override { return below_->name(); }
+  [[nodiscard]] bool memory_registered() const noexcept override { return false; }
+
+ private:
+  void take() {
+    if (left_ != 0 && --left_ == 0) throw std::bad_alloc();
+  }
+
+  std::unique_ptr<base::WriteQueue> below_;
+  std::uint64_t left_;
+};
+
+/// Thread safety: as SimulatedDisk.
+class DiskWithPoorQueue final : public SimulatedDisk {
+ public:
+  explicit DiskWithPoorQueue(std::uint64_t nth) : nth_(nth) {}
+  Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override {
+    auto below = SimulatedDisk::make_queue(kind);
+    if (!below) return below;
+    return std::make_unique<PoorQueue>(std::move(*below), nth_);
+  }
+
+ private:
+  const std::uint64_t nth_;
+};
+
+TEST_CASE("a log's thread without memory ends the log, and neither the program nor a wait") {
+  constexpr std::uint64_t k_calls = 40;
+  for (std::uint64_t nth = 1; nth <= k_calls; ++nth) {
+    INFO("call " << nth);
+    DiskWithPoorQueue disk(nth);
+    bool durable = false;
+    {
+      Store store = must(open(disk));
+      auto space = store.space("s");
+      if (space) durable = space->put("key", "value", {.durability = Durability::sync}).has_value();
+      const auto closed = store.close();
+      if (!closed) CHECK(closed.error().code == ErrorCode::indeterminate);
+    }
+    Store store = must(open(disk));
+    auto space = store.space("s");
+    if (durable) {
+      std::string value;
+      REQUIRE(must(must(std::move(space)).get("key", value)));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace actable
