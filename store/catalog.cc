@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <exception>
+#include <new>
 #include <tuple>
 
 #include <sched.h>
@@ -35,6 +36,9 @@ std::optional<std::uint32_t> decode_space(std::string_view bytes) {
   try {
     const auto unpacked = wal::unpack_fields(std::as_bytes(std::span(bytes)));
     return std::get<0>(unpacked.get().as<std::tuple<std::uint32_t>>());
+  } catch (const std::bad_alloc&) {
+    // Says nothing about the bytes.
+    throw;
   } catch (const std::exception&) {
     return std::nullopt;
   }

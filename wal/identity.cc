@@ -9,6 +9,7 @@
 
 #include <array>
 #include <exception>
+#include <new>
 #include <vector>
 
 namespace actable::wal {
@@ -59,6 +60,9 @@ Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem:
     }
     if (fields.size() < 5) return damaged("fields missing", k_head_bytes);
     return Identity{static_cast<std::uint32_t>(fields[0]), fields[1], fields[2], fields[3], fields[4]};
+  } catch (const std::bad_alloc&) {
+    // Says nothing about the bytes.
+    throw;
   } catch (const std::exception&) {
     return damaged("fields cannot be read", k_head_bytes);
   }

@@ -49,6 +49,25 @@ bool without_memory(std::uint64_t nth, F&& f, Shortage shortage = Shortage::for_
   return allocations::failed() != 0;
 }
 
+TEST_CASE("opening a store without memory is refused as such, wherever memory runs out") {
+  const auto shortage = GENERATE(Shortage::once, Shortage::for_good);
+  SimulatedDisk disk;
+  {
+    Store store = must(open(disk));
+    must(must(store.space("a space with a name that is not short")).put("key", "value"));
+    must(store.close());
+  }
+  for (std::uint64_t nth = 1;; ++nth) {
+    std::optional<Result<Store>> opened;
+    const auto open_it = [&] { opened.emplace(open(disk)); };
+    if (!without_memory(nth, open_it, shortage)) break;
+    INFO("allocation " << nth);
+    if (!opened->has_value()) REQUIRE(opened->error().code == ErrorCode::no_memory);
+  }
+  Store store = must(open(disk));
+  CHECK(store.spaces() == std::vector<std::string>{"a space with a name that is not short"});
+}
+
 TEST_CASE("a refusal keeps its code without memory for its words") {
   SimulatedDisk disk;
   Store store = must(open(disk));
