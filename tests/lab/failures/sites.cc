@@ -1,0 +1,149 @@
+#include "tests/lab/failures/sites.h"
+
+#include <algorithm>
+#include <array>
+
+namespace actable::lab {
+namespace {
+
+constexpr std::array<std::string_view, 17> k_operations{
+    "prepare",     "look into", "list",   "lock",    "make queue",
+    "open",        "create",    "read",   "size of", "write",
+    "sync",        "allocate",  "rename", "remove",  "sync directory of",
+    "queue write", "queue sync"};
+constexpr std::array<std::string_view, 4> k_phases{"creating", "recovering", "running", "closing"};
+
+constexpr std::array k_asked{Fault::io_error};
+constexpr std::array k_changed{Fault::io_error, Fault::no_space, Fault::done};
+constexpr std::array k_written{Fault::io_error, Fault::no_space, Fault::short_write, Fault::done};
+constexpr std::array k_queue_written{Fault::io_error, Fault::no_space, Fault::short_write, Fault::cancelled,
+                                     Fault::done};
+constexpr std::array k_queue_synced{Fault::io_error, Fault::no_space, Fault::cancelled, Fault::done};
+
+constexpr auto k_sites = std::to_array<std::string_view>({
+    "creating: prepare",
+    "creating: lock",
+    "creating: open STORE",
+    "creating: list",
+    "creating: open segment",
+    "creating: size of segment",
+    "creating: read segment's content",
+    "creating: remove segment",
+    "creating: make queue",
+    "creating: create segment",
+    "creating: allocate segment",
+    "creating: sync directory of segment",
+    "creating: write segment's header",
+    "creating: write segment's content",
+    "creating: sync segment",
+    "creating: remove STORE.new",
+    "creating: create STORE.new",
+    "creating: write STORE.new",
+    "creating: sync STORE.new",
+    "creating: rename STORE",
+    "creating: sync directory of STORE",
+    "recovering: prepare",
+    "recovering: look into",
+    "recovering: lock",
+    "recovering: open STORE",
+    "recovering: read STORE",
+    "recovering: list",
+    "recovering: open segment",
+    "recovering: read segment's header",
+    "recovering: size of segment",
+    "recovering: read segment's content",
+    "recovering: sync segment",
+    "recovering: make queue",
+    "recovering: write segment's content",
+    "running: queue write segment",
+    "running: queue sync segment",
+    "running: write segment's content",
+    "running: create segment",
+    "running: allocate segment",
+    "running: sync directory of segment",
+    "running: write segment's header",
+    "running: open segment",
+    "running: remove STORE.new",
+    "running: create STORE.new",
+    "running: write STORE.new",
+    "running: sync STORE.new",
+    "running: rename STORE",
+    "running: sync directory of STORE",
+    "closing: queue write segment",
+    "closing: queue sync segment",
+    "closing: create segment",
+    "closing: allocate segment",
+    "closing: sync directory of segment",
+    "closing: write segment's header",
+});
+
+/// A file by its role.
+std::string_view role_of(std::string_view file) { return file.starts_with("log-") ? "segment" : file; }
+
+}  // namespace
+
+std::string_view name_of(Operation operation) noexcept { return k_operations[static_cast<std::size_t>(operation)]; }
+
+std::string_view name_of(Fault fault) noexcept {
+  static constexpr std::array<std::string_view, 5> k_names{"EIO", "ENOSPC", "short write", "cancelled",
+                                                           "EIO although it was done"};
+  return k_names[static_cast<std::size_t>(fault)];
+}
+
+std::span<const Fault> faults_of(Operation operation) noexcept {
+  switch (operation) {
+    case Operation::prepare_directory:
+    case Operation::look:
+    case Operation::list:
+    case Operation::lock:
+    case Operation::make_queue:
+    case Operation::open:
+    case Operation::read:
+    case Operation::size:
+      return k_asked;
+    case Operation::create:
+    case Operation::sync:
+    case Operation::allocate:
+    case Operation::rename:
+    case Operation::remove:
+    case Operation::sync_directory:
+      return k_changed;
+    case Operation::write:
+      return k_written;
+    case Operation::queue_write:
+      return k_queue_written;
+    case Operation::queue_sync:
+      break;
+  }
+  return k_queue_synced;
+}
+
+bool can_fail(Operation operation, Fault fault) noexcept {
+  return std::ranges::find(faults_of(operation), fault) != faults_of(operation).end();
+}
+
+std::string site_name(Phase phase, Operation operation, std::string_view file, std::uint64_t offset) {
+  std::string name(k_phases[static_cast<std::size_t>(phase)]);
+  name.append(": ").append(name_of(operation));
+  if (!file.empty()) name.append(" ").append(role_of(file));
+  const bool in_segment = (operation == Operation::write || operation == Operation::read) && role_of(file) == "segment";
+  if (in_segment) name += offset == 0 ? "'s header" : "'s content";
+  return name;
+}
+
+std::span<const std::string_view> all_sites() noexcept { return k_sites; }
+
+bool is_rare_site(std::string_view name) noexcept {
+  // An opening that fails late ends a log that is running already.
+  const auto call = [](std::string_view site) { return site.substr(site.find(':')); };
+  return std::ranges::any_of(
+      k_sites, [&](std::string_view site) { return site.starts_with("running") && call(site) == call(name); });
+}
+
+std::optional<std::size_t> site_number(std::string_view name) noexcept {
+  const auto found = std::ranges::find(k_sites, name);
+  if (found == k_sites.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - k_sites.begin());
+}
+
+}  // namespace actable::lab

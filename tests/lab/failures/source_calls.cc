@@ -1,0 +1,115 @@
+#include "tests/lab/failures/source_calls.h"
+
+#include "tests/lab/failures/sites.h"
+#include "tests/lab/leg.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <regex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace actable::lab {
+namespace {
+
+/// One line that calls the seam.
+struct SourceCall {
+  std::string_view file;
+  /// What stands in that line of the file, and in no other that calls the seam.
+  std::string_view text;
+  /// A site that the line alone comes to, or that it comes to on another call
+  /// than the others: each call of a run fails in turn.
+  std::string_view site;
+};
+
+constexpr auto k_source_calls = std::to_array<SourceCall>({
+    {"store/recovery.cc", "files_.prepare_directory(", "creating: prepare"},
+    {"store/recovery.cc", "files_.lock(", "creating: lock"},
+    {"wal/frame_reader.cc", "file_.read(offset, window_)", "recovering: read segment's content"},
+    {"wal/frame_writer.cc", "queue_->submit_write(", "running: queue write segment"},
+    {"wal/frame_writer.cc", "queue_->submit_sync(", "running: queue sync segment"},
+    {"wal/identity.cc", "files.remove(aside)", "creating: remove STORE.new"},
+    {"wal/identity.cc", "files.open(aside", "creating: create STORE.new"},
+    {"wal/identity.cc", "(*file)->write(0, bytes)", "creating: write STORE.new"},
+    {"wal/identity.cc", "(*file)->sync()", "creating: sync STORE.new"},
+    {"wal/identity.cc", "files.rename(aside, path)", "creating: rename STORE"},
+    {"wal/identity.cc", "files.sync_directory(directory)", "creating: sync directory of STORE"},
+    {"wal/identity.cc", "files.open(path, {})", "recovering: open STORE"},
+    {"wal/identity.cc", "(*file)->read(0, bytes)", "recovering: read STORE"},
+    {"wal/log.cc", "files_.list(options_.directory)", "creating: list"},
+    {"wal/log.cc", "files_.open(options_.directory / first", "creating: open segment"},
+    {"wal/log.cc", "(*file)->size()", "creating: size of segment"},
+    {"wal/log.cc", "(*file)->sync()", "recovering: sync segment"},
+    {"wal/log.cc", "files.list(directory)", "recovering: look into"},
+    {"wal/log.cc", "files_.remove(**leftover)", "creating: remove segment"},
+    {"wal/log.cc", "files_.make_queue(", "creating: make queue"},
+    {"wal/segments.cc", "files.list(directory)", "recovering: list"},
+    {"wal/segments.cc", "(*file)->read(0, block.bytes)", "recovering: read segment's header"},
+    {"wal/segments.cc", "(*file)->size()", "recovering: size of segment"},
+    {"wal/segments.cc", "files->open(path", "recovering: open segment"},
+    {"wal/segments.cc", "files_.open(segment.path", "running: create segment"},
+    {"wal/segments.cc", "(*file)->allocate(bytes)", "running: allocate segment"},
+    {"wal/segments.cc", "files_.sync_directory(directory_)", "running: sync directory of segment"},
+    {"wal/segments.cc", "segment.file->write(0, block.bytes)", "running: write segment's header"},
+    {"wal/segments.cc", "segment.file->write(prewritten_", "running: write segment's content"},
+    {"wal/writer.cc", "place->file->write(", "creating: write segment's content"},
+    {"wal/writer.cc", "file->sync()", "creating: sync segment"},
+});
+
+// What has methods of the same names and is not the seam's.
+constexpr std::array<std::string_view, 4> k_others{"core_->", "catalog_->", "space->", "space()."};
+
+struct Line {
+  std::string file;
+  std::string text;
+};
+
+/// The lines of a file that look like calls of the seam.
+void add_calls(const std::filesystem::path& root, const std::filesystem::path& path, std::vector<Line>& lines) {
+  static const std::regex call(
+      R"((\.|->)(open|list|rename|remove|sync_directory|prepare_directory|lock|make_queue|read|write|sync|allocate)"
+      R"(|submit_write|submit_sync)\(|\*file\)->size\()");
+  std::ifstream file(path);
+  for (std::string text; std::getline(file, text);) {
+    const auto stands_in = [&text](std::string_view other) { return text.find(other) != std::string::npos; };
+    if (!std::regex_search(text, call) || std::ranges::any_of(k_others, stands_in)) continue;
+    lines.push_back({std::filesystem::relative(path, root).generic_string(), text});
+  }
+}
+
+std::vector<Line> calls_below(const std::filesystem::path& root) {
+  std::vector<Line> lines;
+  for (const char* const floor : {"store", "wal"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(root / floor)) {
+      const auto extension = entry.path().extension();
+      if (extension == ".cc" || extension == ".h") add_calls(root, entry.path(), lines);
+    }
+  }
+  return lines;
+}
+
+bool is(const SourceCall& call, const Line& line) {
+  return call.file == line.file && line.text.find(call.text) != std::string::npos;
+}
+
+}  // namespace
+
+std::size_t check_source_calls(const std::filesystem::path& root) {
+  const std::vector<Line> lines = calls_below(root);
+  for (const Line& line : lines) {
+    const auto known = std::ranges::count_if(k_source_calls, [&](const SourceCall& call) { return is(call, line); });
+    require(known == 1,
+            line.file + ": this call of the seam is not in tests/lab/failures/source_calls.cc (once): " + line.text);
+  }
+  for (const SourceCall& call : k_source_calls) {
+    const auto found = std::ranges::count_if(lines, [&](const Line& line) { return is(call, line); });
+    const std::string what = std::string(call.file) + ": " + std::string(call.text);
+    require(found == 1, "tests/lab/failures/source_calls.cc names what is not there (once): " + what);
+    require(site_number(call.site).has_value(), "its site is not in tests/lab/failures/sites.cc: " + what);
+  }
+  return lines.size();
+}
+
+}  // namespace actable::lab
