@@ -36,7 +36,7 @@ class Client {
         spaces_{must(store.space("even")), must(store.space("odd"))} {}
 
   void write_all() {
-    while (entries_ < std::min(work_.writes, k_entries_max)) {
+    while (!over_ && entries_ < std::min(work_.writes, k_entries_max)) {
       step();
       if (entries_ % 8 == 0) publish_durable(store_, life_);
     }
@@ -89,10 +89,26 @@ class Client {
     entry.seq = seq;
     reach(entry, seq == 0 ? Progress::refused : Progress::numbered);
   }
+  /// What came back; empty for an error that was to be expected.
+  template <class T>
+  std::optional<T> came_of(Entry& entry, Result<T> result) {
+    if (result) return *std::move(result);
+    if (!work_.expects || !work_.expects(result.error())) fail_test(describe(result.error()));
+    if (result.error().refused())
+      reach(entry, Progress::refused);
+    else
+      over_ = true;
+    return std::nullopt;
+  }
+  void numbered(Entry& entry, Result<Seq> result) {
+    if (const auto seq = came_of(entry, std::move(result))) number(entry, *seq);
+  }
   /// For writes of owned keys that say only whether they happened.
-  void happened(Entry& entry, bool did) {
-    reach(entry, did ? Progress::done : Progress::refused);
-    if (did && entry.verb == Verb::put) number(entry, held(space(entry.key), name_of(entry.key)).value().seq);
+  void happened(Entry& entry, Result<bool> result) {
+    const auto did = came_of(entry, std::move(result));
+    if (!did) return;
+    reach(entry, *did ? Progress::done : Progress::refused);
+    if (*did && entry.verb == Verb::put) number(entry, held(space(entry.key), name_of(entry.key)).value().seq);
   }
 
   [[nodiscard]] Space& space(KeyId key) { return spaces_[space_of(key)]; }
@@ -102,47 +118,50 @@ class Client {
   void put(KeyId key) {
     Entry& entry = begin(Verb::put, key);
     reach(entry, Progress::begun);
-    number(entry, must(space(key).put(name_of(key), value(entry), options(entry))));
+    numbered(entry, space(key).put(name_of(key), value(entry), options(entry)));
   }
   void update(KeyId key) {
     Entry& entry = begin(Verb::put, key);
     const auto replace = [&](auto) { return std::optional(value(entry)); };
     reach(entry, Progress::begun);
-    number(entry, must(space(key).update(name_of(key), replace, options(entry))));
+    numbered(entry, space(key).update(name_of(key), replace, options(entry)));
   }
   void update_away(KeyId key) {
     Entry& entry = begin(Verb::erase, key);
     const auto nothing = [](auto) { return std::optional<std::string>(); };
     reach(entry, Progress::begun);
-    number(entry, must(space(key).update(name_of(key), nothing, options(entry))));
+    numbered(entry, space(key).update(name_of(key), nothing, options(entry)));
   }
   void erase(KeyId key) {
     Entry& entry = begin(Verb::erase, key);
     reach(entry, Progress::begun);
-    happened(entry, must(space(key).erase(name_of(key), options(entry))));
+    happened(entry, space(key).erase(name_of(key), options(entry)));
   }
   void take(KeyId key) {
     Entry& entry = begin(Verb::erase, key);
     reach(entry, Progress::begun);
-    happened(entry, must(space(key).take(name_of(key), options(entry))).has_value());
+    const auto taken = came_of(entry, space(key).take(name_of(key), options(entry)));
+    if (taken) happened(entry, taken->has_value());
   }
   void put_if_absent(KeyId key) {
     Entry& entry = begin(Verb::put, key);
     reach(entry, Progress::begun);
-    happened(entry, must(space(key).put_if_absent(name_of(key), value(entry), options(entry))));
+    happened(entry, space(key).put_if_absent(name_of(key), value(entry), options(entry)));
   }
   void compare_and_set(KeyId key) {
     const auto present = held(space(key), name_of(key));
     Entry& entry = begin(Verb::put, key);
     reach(entry, Progress::begun);
     const Seq expected = present ? present->seq : 0;
-    happened(entry, must(space(key).compare_and_set(name_of(key), expected, value(entry), options(entry))));
+    happened(entry, space(key).compare_and_set(name_of(key), expected, value(entry), options(entry)));
   }
   void add() {
     const KeyId key = counter_key(static_cast<unsigned>(random_.below(k_counters)));
     Entry& entry = begin(Verb::add, key);
     reach(entry, Progress::begun);
-    entry.sum = must(space(key).add(name_of(key), 1, options(entry)));
+    const auto sum = came_of(entry, space(key).add(name_of(key), 1, options(entry)));
+    if (!sum) return;
+    entry.sum = *sum;
     reach(entry, Progress::done);
   }
   void batch(KeyId owned, KeyId shared) {
@@ -158,15 +177,18 @@ class Client {
     must(entry.erases ? batch.erase(space(owned), name_of(owned))
                       : batch.put(space(owned), name_of(owned), value(entry)));
     reach(entry, Progress::begun);
-    number(entry, must(store_.write(batch, options(entry))));
+    numbered(entry, store_.write(batch, options(entry)));
   }
   void drop() {
     Entry& entry = begin(Verb::drop, 0);
     const std::string name = doomed_space(entry.nonce);
     reach(entry, Progress::begun);
-    must(must(store_.space(name)).put("k", "v"));
-    expect(must(store_.drop_space(name)), "a space just made is not there to drop");
-    must(store_.sync());
+    auto doomed = came_of(entry, store_.space(name));
+    if (!doomed || !came_of(entry, doomed->put("k", "v"))) return;
+    const auto dropped = came_of(entry, store_.drop_space(name));
+    if (!dropped) return;
+    expect(*dropped, "a space just made is not there to drop");
+    if (!came_of(entry, store_.sync())) return;
     entry.synchronous = true;
     reach(entry, Progress::done);
   }
@@ -179,6 +201,7 @@ class Client {
   Random random_;
   std::array<Space, 2> spaces_;
   unsigned entries_ = 0;
+  bool over_ = false;
 };
 
 }  // namespace
@@ -197,7 +220,8 @@ void live(Life& life, std::uint64_t number, const Work& work, const std::functio
     if (!work.closes) {
       for (;;) ::pause();
     }
-    must(store.close());
+    const auto closed = store.close();
+    if (!closed && (!work.expects || !work.expects(closed.error()))) fail_test(describe(closed.error()));
     publish_durable(store, life);
     life.phase = Phase::closed;
     for (;;) ::pause();

@@ -19,6 +19,10 @@ struct Work {
   unsigned synchronous_one_in = 60;
   /// Closes the store at the end.
   bool closes = false;
+  /// Whether such an error is to be expected. A refused write is noted, and the
+  /// thread goes on; one that may or may not have happened is its last. Called by
+  /// all threads. Without it every error ends the life.
+  std::function<bool(const Error&)> expects{};
 };
 
 /// Lives life `number` until it is killed: opens the store, notes what recovery
