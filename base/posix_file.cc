@@ -4,6 +4,7 @@
 #include "base/pwrite_queue.h"
 #include "base/uring_queue.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -249,13 +250,19 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::vector<std::string>> list(const fs::path& directory) override {
-    std::error_code failed;
+    // Not std::filesystem's iterator: libstdc++ ends the process where that runs
+    // out of memory.
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(directory.c_str()), closedir);
+    if (stream == nullptr) return std::unexpected(path_error("list", directory, errno));
     std::vector<std::string> names;
-    fs::directory_iterator entry(directory, failed);
-    for (; !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
-      names.push_back(entry->path().filename().string());
+    while (true) {
+      errno = 0;
+      const dirent* const entry = readdir(stream.get());
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
     }
-    if (failed) return std::unexpected(path_error("list", directory, failed.value()));
+    if (errno != 0) return std::unexpected(path_error("list", directory, errno));
     std::ranges::sort(names);
     return names;
   }

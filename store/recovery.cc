@@ -1,3 +1,4 @@
+#include "base/assert.h"
 #include "base/park.h"
 #include "base/simulation.h"
 #include "store/catalog.h"
@@ -46,7 +47,11 @@ Result<void> StoreCore::start() {
   if (auto logged = start_log(); !logged) return logged;
   // The new era has begun; nobody has been let in.
   ACTABLE_FAIL_POINT("recovery.log_opened");
-  if (auto adopted = adopt_spaces(); !adopted) return adopted;
+  // The thread's context for replaying was made without a log.
+  contexts_.forget(base::thread_index());
+  auto own = context();
+  if (!own) return std::unexpected(own.error());
+  if (auto adopted = adopt_spaces(**own); !adopted) return adopted;
   state_ = State::open;
   // Open, and not a write taken.
   ACTABLE_FAIL_POINT("recovery.recovered");
@@ -59,22 +64,21 @@ Result<void> StoreCore::start() {
 
 Result<void> StoreCore::start_log() {
   wal::Recovery recovery;
-  recovery.begin = [this](std::uint64_t seed) -> Result<void> {
+  ThreadContext* own = nullptr;
+  recovery.begin = [this, &own](std::uint64_t seed) -> Result<void> {
     hash_seed_ = seed;
+    auto found = context();
+    if (!found) return std::unexpected(found.error());
+    own = *found;
     auto catalog = recovered_space(k_catalog_id);
     if (!catalog) return std::unexpected(catalog.error());
     return {};
   };
-  recovery.apply = [this](const wal::LogRecord& record) { return apply(record); };
+  recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
   auto log = wal::Log::open(options_, files_, epochs_, recovery, lock_.get());
   if (!log) return std::unexpected(log.error());
-  {
-    const std::lock_guard lock(catalog_mutex_);
-    log_ = std::move(*log);
-  }
-  // This thread's context was made for replaying, without a log.
-  contexts_.forget(base::thread_index());
-  if (auto own = context(); !own) return std::unexpected(own.error());
+  const std::lock_guard lock(catalog_mutex_);
+  log_ = std::move(*log);
   return {};
 }
 
@@ -85,7 +89,7 @@ Result<SpaceCore*> StoreCore::recovered_space(std::uint32_t id) {
   return recovering_.emplace(id, std::move(*made)).first->second.get();
 }
 
-Result<void> StoreCore::apply(const wal::LogRecord& record) {
+Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& record) {
   next_space_id_ = std::max(next_space_id_, record.space + 1);
   if (record.space == k_catalog_id && !record.tombstone) {
     const auto id = decode_space(record.value);
@@ -96,38 +100,28 @@ Result<void> StoreCore::apply(const wal::LogRecord& record) {
   }
   auto space = recovered_space(record.space);
   if (!space) return std::unexpected(space.error());
-  auto own = context();
-  if (!own) return std::unexpected(own.error());
-  ThreadContext& context = **own;
   const std::uint64_t hash = (*space)->hash(record.key);
   // A pin for each record: what is replaced can be used again on the way.
   const base::WritePin pin(epochs_, context.slot);
   table::Position position{};
   table::HashTable& table = (*space)->table();
-  while (true) {
-    if (!table.locate(context.cache, hash, record.key, position)) return no_memory("the recovered table");
-    if (position.seq() >= record.seq) return {};
-    table::Record* const fresh =
-        table::Record::make(*memory_, context.cache, record.key, record.value, record.tombstone);
-    if (fresh == nullptr) return no_memory("a recovered record");
-    fresh->number(record.seq);
-    if (!table.publish(position, hash, fresh)) {
-      memory_->release(context.cache, fresh, fresh->bytes());
-      continue;
-    }
-    (*space)->count(hash, position, *fresh);
-    if (position.old != nullptr) memory_->retire(context.cache, position.old, position.old->bytes());
-    return {};
-  }
+  if (!table.locate(context.cache, hash, record.key, position)) return no_memory("the recovered table");
+  if (position.seq() >= record.seq) return {};
+  table::Record* const fresh = table::Record::make(*memory_, context.cache, record.key, record.value, record.tombstone);
+  if (fresh == nullptr) return no_memory("a recovered record");
+  fresh->number(record.seq);
+  const bool published = table.publish(position, hash, fresh);
+  ACTABLE_ASSERT(published);  // Nobody else writes yet.
+  (*space)->count(hash, position, *fresh);
+  if (position.old != nullptr) memory_->retire(context.cache, position.old, position.old->bytes());
+  return {};
 }
 
-Result<void> StoreCore::adopt_spaces() {
+Result<void> StoreCore::adopt_spaces(ThreadContext& context) {
   catalog_ = recovering_.at(k_catalog_id);
   std::vector<std::pair<std::string, std::uint32_t>> entries;
   {
-    auto own = context();
-    if (!own) return std::unexpected(own.error());
-    const base::ReadPin pin(epochs_, (*own)->slot);
+    const base::ReadPin pin(epochs_, context.slot);
     for (table::ScanPosition at; !at.done;) {
       catalog_->table().scan(at, [&entries](const table::Record& record) {
         entries.emplace_back(record.key(), *decode_space(record.value()));
@@ -141,10 +135,8 @@ Result<void> StoreCore::adopt_spaces() {
     spaces_.emplace(name, std::move(space));
   }
   // What is left was dropped.
-  auto own = context();
-  if (!own) return std::unexpected(own.error());
   for (const auto& [id, space] : recovering_) {
-    if (id != k_catalog_id) clear_table(*space, **own);
+    if (id != k_catalog_id) clear_table(*space, context);
   }
   recovering_.clear();
   return {};

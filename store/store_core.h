@@ -97,8 +97,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Opening (recovery.cc).
   [[nodiscard]] Result<void> start();
   [[nodiscard]] Result<void> start_log();
-  [[nodiscard]] Result<void> apply(const wal::LogRecord& record);
-  [[nodiscard]] Result<void> adopt_spaces();
+  [[nodiscard]] Result<void> apply(ThreadContext& context, const wal::LogRecord& record);
+  [[nodiscard]] Result<void> adopt_spaces(ThreadContext& context);
   [[nodiscard]] Result<SpaceCore*> recovered_space(std::uint32_t id);
 
   // The catalog (catalog.cc): space 0, whose keys are the names of the others.

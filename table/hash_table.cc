@@ -120,7 +120,7 @@ bool HashTable::locate(Cache& cache, std::uint64_t hash, std::string_view key, P
     Segment& segment = *segment_for(hash);
     Bucket* bucket = &segment.home(hash);
     bool frozen = false;
-    while (!frozen) {
+    while (true) {
       for (auto& s : bucket->slots) {
         // acquire: pairs with the release in `publish`.
         const std::uint64_t word = s.load(std::memory_order_acquire);

@@ -198,13 +198,13 @@ class Replay {
       if (header.cut < end_.cut || header.records != 0) return corrupt(current_, offset_, "impossible recovery frame");
     }
     if (!pending_.add(frame, end_.cut)) return corrupt(current_, offset_, "the frame's records make no sense");
+    if (header.cut != 0 && header.cut < end_.cut) return corrupt(current_, offset_, "the cut went back");
     durable_ = std::max(durable_, header.durable);
     offset_ += frame_bytes(header.payload_bytes);
     end_.bytes += frame_bytes(header.payload_bytes);
     ++end_.next_frame;
     last_clean_ = (header.flags & FrameHeader::k_clean) != 0;
     if (header.cut == 0) return {};
-    if (header.cut < end_.cut) return corrupt(current_, offset_, "the cut went back");
     if (auto done = pending_.deliver(end_.cut, header.cut, apply_, end_.records_applied); !done) return done;
     end_.cut = header.cut;
     end_.segment = current_;

@@ -213,7 +213,6 @@ Result<Segments::Place> Segments::place(std::uint64_t bytes, std::uint64_t frame
 }
 
 Result<bool> Segments::prewrite() {
-  if (live_.empty()) return false;
   SegmentFile& segment = live_.back();
   const std::uint64_t goal = std::min(segment.bytes, offset_ + k_prewrite_ahead_bytes);
   // Half of the way is left to go before the next piece is written, so that

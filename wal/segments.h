@@ -82,8 +82,8 @@ class Segments {
   /// segment if this one has no room. Fails with io_error.
   [[nodiscard]] Result<Place> place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era);
 
-  /// Zero-fills a piece of the blocks to come, unless enough are. True when
-  /// it did.
+  /// Zero-fills a piece of the blocks to come, unless enough are; once a frame
+  /// has a place. True when it did.
   [[nodiscard]] Result<bool> prewrite();
 
   /// Files that hold unsynced bytes, for a sync that begins now. Those whose
@@ -101,7 +101,8 @@ class Segments {
 
   [[nodiscard]] std::size_t live_count() const noexcept { return live_.size(); }
   [[nodiscard]] std::size_t spare_count() const noexcept { return spare_.size(); }
-  [[nodiscard]] bool direct() const noexcept { return !live_.empty() && live_.back().file->direct(); }
+  /// Once a frame has a place.
+  [[nodiscard]] bool direct() const noexcept { return live_.back().file->direct(); }
 
  private:
   [[nodiscard]] Result<void> begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min);

@@ -46,9 +46,7 @@ Writer::Writer(WriterConfig config, base::Epochs& epochs, base::PerThread<Stager
   }
 }
 
-Writer::~Writer() {
-  if (thread_.joinable()) stop();
-}
+Writer::~Writer() { stop(); }
 
 Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   const std::uint64_t bytes = frame_bytes(0);

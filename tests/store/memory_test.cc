@@ -1,6 +1,6 @@
 #include "store/access.h"
 #include "store/checks.h"
-#include "tests/lab/failures/allocations.h"
+#include "tests/support/allocations.h"
 #include "tests/support/catch.h"
 #include "tests/support/results.h"
 #include "tests/support/simulated_disk.h"
@@ -18,7 +18,7 @@
 namespace actable {
 namespace {
 
-namespace allocations = lab::allocations;
+namespace allocations = test::allocations;
 using test::must;
 using test::SimulatedDisk;
 

@@ -54,7 +54,12 @@ class FaultyFileSystem::FaultyFile final : public base::File {
     return below_->allocate(bytes);
   }
 
-  Result<std::uint64_t> size() override { return below_->size(); }
+  Result<std::uint64_t> size() override {
+    if (auto allowed = system_.pass(Call::size, "ask the size of", path()); !allowed) {
+      return std::unexpected(allowed.error());
+    }
+    return below_->size();
+  }
   [[nodiscard]] bool direct() const noexcept override { return below_->direct(); }
   [[nodiscard]] int descriptor() const noexcept override { return -1; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept override { return below_->path(); }
@@ -149,6 +154,7 @@ Result<std::unique_ptr<base::File>> FaultyFileSystem::open(const std::filesystem
 }
 
 Result<std::vector<std::string>> FaultyFileSystem::list(const std::filesystem::path& directory) {
+  if (auto allowed = pass(Call::list, "list", directory); !allowed) return std::unexpected(allowed.error());
   return below_.list(directory);
 }
 

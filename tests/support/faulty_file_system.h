@@ -13,8 +13,8 @@
 namespace actable::test {
 
 /// The calls that can be counted, delayed and made to fail.
-enum class Call { open, read, write, sync, allocate, rename, remove, sync_directory };
-inline constexpr std::size_t k_calls = 8;
+enum class Call { open, read, write, sync, allocate, rename, remove, sync_directory, list, size };
+inline constexpr std::size_t k_calls = 10;
 
 /// How a call fails. Nothing reaches the file system below, but for what
 /// `short_write` says.

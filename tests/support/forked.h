@@ -10,6 +10,10 @@
 #include <array>
 #include <cstddef>
 
+/// Where branches are counted (tests/lab/coverage): writes the counts down, which
+/// `_exit` does not.
+extern "C" [[gnu::weak]] void __gcov_dump();
+
 /// For tests of what a process loses or gives up for good. Only in tests that
 /// have no threads at that moment; nothing may be asserted in the child.
 namespace actable::test {
@@ -19,7 +23,11 @@ namespace actable::test {
 template <class Work>
 int in_forked_child(Work work) {
   const pid_t child = fork();
-  if (child == 0) _exit(work());
+  if (child == 0) {
+    const int result = work();
+    if (__gcov_dump != nullptr) __gcov_dump();
+    _exit(result);
+  }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
   return WEXITSTATUS(status);

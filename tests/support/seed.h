@@ -25,8 +25,13 @@ inline constexpr bool k_address_sanitizer = false;
 
 /// How much slower than an optimised build this one is, roughly as measured on
 /// tests of this size: 15 to 25 times under ThreadSanitizer, 2 to 4 under
-/// AddressSanitizer.
+/// AddressSanitizer. `ACTABLE_TEST_SLOWNESS` is for those who run the tests a
+/// thousand times (tests/lab/mutate).
+#if defined(ACTABLE_TEST_SLOWNESS)
+inline constexpr std::uint64_t k_slowness = ACTABLE_TEST_SLOWNESS;
+#else
 inline constexpr std::uint64_t k_slowness = k_thread_sanitizer ? 20 : k_address_sanitizer ? 3 : 1;
+#endif
 
 /// A number of repetitions that takes about as long in every build.
 [[nodiscard]] constexpr std::uint64_t scaled(std::uint64_t repetitions) noexcept {

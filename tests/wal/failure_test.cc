@@ -102,6 +102,26 @@ TEST_CASE("after one failed call the log is read-only, retries nothing, and keep
   next.write_durably("goes on", "again");
 }
 
+TEST_CASE("a log that fails tells its host so, once, and why") {
+  SimulatedDisk disk;
+  FaultyFileSystem files(disk);
+  std::vector<std::string> told;
+  Options options = log_options(LogIo::pwrite);
+  options.log = [&told](LogLevel level, std::string_view message) {
+    if (level == LogLevel::error) told.emplace_back(message);
+  };
+  {
+    Life life(files, options);
+    files.fail_from(Call::write, 1);
+    CHECK(outcome(life.wait_durable(life.write("k", "v"))) == "indeterminate");
+    CHECK(outcome(life.try_write("k", "w")) == "read_only");
+    CHECK(outcome(life.close()) == "indeterminate");
+  }
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told.front(), test::ContainsSubstring("the store is read-only from now on: "));
+  CHECK_THAT(told.front(), test::ContainsSubstring("/simulated/log-00000001"));
+}
+
 TEST_CASE("everyone who waits when the log fails is told") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/wal/log_fixture.h"
 
 #include <algorithm>
@@ -108,6 +109,24 @@ TEST_CASE("segments let go are used again, and what they held is never read as n
     CHECK(found == latest);
     disk = std::move(left);
   }
+}
+
+TEST_CASE("a log whose segments cannot be let go fails, and begins where it began") {
+  SimulatedDisk disk;
+  test::FaultyFileSystem files(disk);
+  Records due;
+  {
+    Life life(files, k_options);
+    for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+    due = life.written();
+    files.fail_nth(test::Call::rename, 1);
+    life.log().release_before(life.log().next_frame());
+    until("the log has failed", [&] { return life.log().failed(); });
+    CHECK(outcome(life.try_write("k", "v")) == "read_only");
+    CHECK_THAT(life.log().failure(), ContainsSubstring("/simulated/STORE"));
+  }
+  const auto found = must(look(*disk.killed(), k_options));
+  CHECK(difference(found.records, due) == "");
 }
 
 TEST_CASE("a crash at any step of letting segments go keeps what lies behind them") {

@@ -269,6 +269,72 @@ TEST_CASE("a log at rest has written down how far it is on disk") {
   CHECK(test::outcome(look(*left, log_options())) == "corrupt");
 }
 
+TEST_CASE("a log at rest writes down that its numbers have moved on, once they have by 65,536 epochs") {
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  life.write_durably("k", "v");
+  const std::uint64_t frames = at_rest(life).frames;
+  const auto look_around = [&life] {
+    const std::uint64_t rounds = life.stats().rounds;
+    until("a round is done", [&] {
+      life.log().wake();
+      return life.stats().rounds > rounds;
+    });
+    return at_rest(life);
+  };
+  for (int i = 0; i < 60'000; ++i) (void)life.epochs().bump();
+  CHECK(look_around().frames == frames);
+  for (int i = 0; i < 10'000; ++i) (void)life.epochs().bump();
+  CHECK(look_around().frames == frames + 1);
+  CHECK(base::epoch_of(test::frames_on(disk, log_options()).back().header.cut) > 70'000);
+  CHECK(look_around().frames == frames + 1);
+}
+
+TEST_CASE("the log counts its syncs and knows how long the last and the longest took") {
+  SimulatedDisk disk;
+  FaultyFileSystem slow(disk);
+  Life life(slow, log_options(LogIo::pwrite));
+  const std::uint64_t before = at_rest(life).syncs;
+  slow.delay(Call::sync, 50ms);
+  life.write_durably("a", "");
+  LogStats stats = at_rest(life);
+  CHECK(stats.syncs == before + 1);
+  CHECK(stats.sync_duration_last >= 50ms);
+  CHECK(stats.sync_duration_max == stats.sync_duration_last);
+  slow.delay(Call::sync, 200ms);
+  life.write_durably("b", "");
+  const std::chrono::microseconds longest = at_rest(life).sync_duration_max;
+  CHECK(longest >= 200ms);
+  slow.heal();
+  life.write_durably("c", "");
+  stats = at_rest(life);
+  CHECK(stats.syncs == before + 3);
+  CHECK(stats.sync_duration_last < longest);
+  CHECK(stats.sync_duration_max >= longest);
+}
+
+TEST_CASE("the lag of a log is the age of the oldest write that is not durable") {
+  SimulatedDisk disk;
+  FaultyFileSystem slow(disk);
+  Life life(slow, log_options(LogIo::pwrite));
+  at_rest(life);
+  CHECK(life.log().lag() == 0us);
+  // It is taken by a round and waits for a sync that comes in an hour.
+  const auto began = base::Clock::now();
+  const Seq written = life.write("k", "v");
+  life.round();
+  const auto lag = life.log().lag();
+  until("it has grown", [&] { return life.log().lag() >= lag + 20ms; });
+  CHECK(life.log().lag() <= base::Clock::now() - began);
+  // Nor does it begin anew with a later write.
+  life.write("later", "");
+  life.round();
+  CHECK(life.log().lag() >= lag + 20ms);
+  must(life.wait_durable(written));
+  must(life.wait_durable(life.written().back().seq));
+  until("it is none", [&] { return life.log().lag() == 0us; });
+}
+
 TEST_CASE("what many threads stage in a round goes into one frame if it is short") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;

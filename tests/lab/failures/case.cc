@@ -14,8 +14,8 @@
 namespace actable::lab {
 namespace {
 
-using allocations::Spared;
 using test::must;
+using test::allocations::Spared;
 
 // No case takes as much of its own time; one that goes on turns in a circle.
 constexpr std::chrono::hours k_longest{2};
@@ -38,8 +38,8 @@ class SparingSimulation final : public base::Simulation {
 
   void reach(std::string_view step) override {
     const Spared spared;
-    if (step == "log.begin") allocations::count_thread(true);
-    if (step == "log.end") allocations::count_thread(false);
+    if (step == "log.begin") test::allocations::count_thread(true);
+    if (step == "log.end") test::allocations::count_thread(false);
     scheduler_.reach(step);
     check_time();
   }
@@ -110,18 +110,18 @@ Came run_case(std::uint64_t seed, const Failing& failing, const std::string& rep
     const SparingSimulation sparing(scheduler, context);
     Disk disk(scheduler, leftover());
     Seam seam(scheduler, disk, failing.call);
-    allocations::reset();
-    allocations::watch(
+    test::allocations::reset();
+    test::allocations::watch(
         [&](std::uint64_t number) { scheduler.note("allocation " + std::to_string(number) + " FAILS"); });
-    allocations::fail(failing.allocation, failing.allocation_for_good);
+    test::allocations::fail(failing.allocation, failing.allocation_for_good);
     scheduler.run({[&] {
       Client client(scheduler, disk, seam);
       run_script(client);
       moments = client.moments();
     }});
-    allocations::heal();
-    allocations::watch({});
-    came = {seam.calls(), seam.failed(), allocations::count(), allocations::failed(), moments.size()};
+    test::allocations::heal();
+    test::allocations::watch({});
+    came = {seam.calls(), seam.failed(), test::allocations::count(), test::allocations::failed(), moments.size()};
     trace = scheduler.trace();
     require(seam.stranger().empty(),
             "a call from a site that is not in tests/lab/failures/sites.cc: " + seam.stranger() + "\n" + context);

@@ -61,13 +61,13 @@ void run_one(std::uint64_t seed, std::uint64_t number, const std::vector<Failing
   const std::string replay = "replay: tests/lab/run failures --replay --seed=" + std::to_string(repeat);
   const Failing& failing = cases[static_cast<std::size_t>(number) - 1];
   const std::string what = describe(failing) + "\n" + replay;
-  const std::int64_t before = allocations::live();
+  const std::int64_t before = test::allocations::live();
   {
     const Came came = run_case(seed, failing, replay, print);
     require(!came.failed.empty() || came.allocations_failed != 0, "nothing failed: " + what);
     tally.add(came);
   }
-  const std::int64_t kept = allocations::live() - before;
+  const std::int64_t kept = test::allocations::live() - before;
   require(kept == 0, std::to_string(kept) + " blocks of memory were not given back: " + what);
 }
 

@@ -12,10 +12,10 @@
 namespace actable::lab {
 namespace {
 
-using allocations::Counted;
-using allocations::Spared;
 using test::must;
 using test::Survival;
+using test::allocations::Counted;
+using test::allocations::Spared;
 
 constexpr std::array k_survivals{Survival::all, Survival::none, Survival::prefix, Survival::some, Survival::torn};
 constexpr std::array<const char*, 5> k_survival_names{"all", "nothing", "a prefix", "some blocks", "torn sectors"};
@@ -56,15 +56,15 @@ std::optional<Error> error_of(Result<T>&& result) {
 }  // namespace
 
 bool Client::failed_in_this_life() const noexcept {
-  return seam_.failed().size() + allocations::failed() != failures_before_;
+  return seam_.failed().size() + test::allocations::failed() != failures_before_;
 }
 
 /// What has failed is well again; what is yet to fail will.
 void Client::heal() {
   if (!failed_in_this_life()) return;
   seam_.heal();
-  allocations::heal();
-  failures_before_ = seam_.failed().size() + allocations::failed();
+  test::allocations::heal();
+  failures_before_ = seam_.failed().size() + test::allocations::failed();
 }
 
 /// Is this what a call may come to after a failure? `waited`: it waited for the disk.
@@ -72,7 +72,7 @@ void Client::tolerate(std::string_view what, const Error& error, bool waited) co
   const std::string came =
       std::string(what) + " came to " + std::string(to_string(error.code)) + " (" + error.message + ")";
   require(failed_in_this_life(), came + ", and nothing had failed");
-  const bool memory = allocations::failed() != 0;
+  const bool memory = test::allocations::failed() != 0;
   switch (error.code) {
     case ErrorCode::read_only:
       return;
@@ -364,7 +364,7 @@ void Client::scan(const std::string& name) {
     }
   });
   // A cursor that there was no memory for says that it is closed.
-  const bool none = came.error && came.error->code == ErrorCode::closed && allocations::failed() != 0;
+  const bool none = came.error && came.error->code == ErrorCode::closed && test::allocations::failed() != 0;
   if (none) return;
   if (came.error) return tolerate("scan", *came.error, false);
   require(found == from->size(), "a scan did not find all keys");

@@ -8,7 +8,7 @@
 
 namespace actable::lab {
 
-using allocations::Spared;
+using test::allocations::Spared;
 
 namespace {
 

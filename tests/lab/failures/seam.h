@@ -1,8 +1,8 @@
 #pragma once
 
 #include "tests/lab/crash/disk.h"
-#include "tests/lab/failures/allocations.h"
 #include "tests/lab/failures/sites.h"
+#include "tests/support/allocations.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -79,7 +79,7 @@ class Seam final : public base::FileSystem {
   /// Has the disk do it, or fail.
   template <class F>
   auto pass(const About& about, F&& carry_out) -> decltype(carry_out()) {
-    const allocations::Spared spared;
+    const test::allocations::Spared spared;
     const std::optional<Fault> fault = begin(about);
     if (!fault) return carry_out();
     if (*fault == Fault::done) (void)carry_out();

@@ -7,7 +7,7 @@
 /// sources call them, counted and made to fail. What counts is what is asked
 /// for inside a `Counted` scope and outside a `Spared` one, so that the harness
 /// itself always has memory.
-namespace actable::lab::allocations {
+namespace actable::test::allocations {
 
 /// Forgets the count, and any order.
 void reset() noexcept;
@@ -54,4 +54,4 @@ class Spared {
 /// From now on all that the calling thread asks for counts, or no longer.
 inline void count_thread(bool counts) noexcept { detail::t_counted = counts ? 1 : 0; }
 
-}  // namespace actable::lab::allocations
+}  // namespace actable::test::allocations

@@ -1,4 +1,4 @@
-#include "tests/lab/failures/allocations.h"
+#include "tests/support/allocations.h"
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -10,7 +10,7 @@
 #include <limits>
 #include <new>
 
-namespace actable::lab::allocations {
+namespace actable::test::allocations {
 namespace {
 
 // relaxed throughout: one thread at a time runs (tests/lab/crash/scheduler.h).
@@ -86,9 +86,9 @@ void release(void* memory) noexcept {
 }
 
 }  // namespace detail
-}  // namespace actable::lab::allocations
+}  // namespace actable::test::allocations
 
-namespace memory = actable::lab::allocations;
+namespace memory = actable::test::allocations;
 
 void* operator new(std::size_t bytes) { return memory::detail::or_throw(memory::detail::allocate(bytes)); }
 void* operator new[](std::size_t bytes) { return memory::detail::or_throw(memory::detail::allocate(bytes)); }
@@ -119,25 +119,25 @@ extern "C" {
 
 // What comes from it is freed by `free`, so it is not among what is live.
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
-  if (actable::lab::allocations::fails()) return nullptr;
-  return actable::lab::allocations::aligned(alignment, bytes);
+  if (actable::test::allocations::fails()) return nullptr;
+  return actable::test::allocations::aligned(alignment, bytes);
 }
 
 void* mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
-  if (actable::lab::allocations::fails()) {
+  if (actable::test::allocations::fails()) {
     errno = ENOMEM;
     return MAP_FAILED;
   }
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): there is no other way round this name
   const long mapped = syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
-  if (mapped != -1) actable::lab::allocations::taken(reinterpret_cast<void*>(mapped));
+  if (mapped != -1) actable::test::allocations::taken(reinterpret_cast<void*>(mapped));
   return reinterpret_cast<void*>(mapped);
 }
 
 int munmap(void* at, std::size_t bytes) noexcept {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
   const long done = syscall(SYS_munmap, at, bytes);
-  if (done == 0) actable::lab::allocations::g_live.fetch_sub(1, std::memory_order_relaxed);
+  if (done == 0) actable::test::allocations::g_live.fetch_sub(1, std::memory_order_relaxed);
   return static_cast<int>(done);
 }
 

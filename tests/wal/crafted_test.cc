@@ -1,0 +1,164 @@
+#include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/wal/log_fixture.h"
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+// Frames whose sums are right and whose content is not: written by a fault of
+// ours, or by somebody who means harm.
+namespace actable::wal {
+namespace {
+
+using test::ContainsSubstring;
+using test::FrameOnDisk;
+using test::frames_on;
+using test::Life;
+using test::log_options;
+using test::look;
+using test::must;
+using test::outcome;
+using test::SimulatedDisk;
+
+const Options k_options = log_options(LogIo::pwrite);
+
+/// Changes a frame and seals it again.
+using Change = std::function<void(FrameHeader&, std::span<std::byte>)>;
+void reseal(SimulatedDisk& disk, const FrameOnDisk& frame, const Change& change) {
+  const auto identity = must(read_identity(disk, k_options.directory));
+  const auto bytes = std::span(disk.bytes(frame.file)).subspan(frame.offset, frame_bytes(frame.header.payload_bytes));
+  FrameHeader header = frame.header;
+  change(header, bytes.subspan(k_frame_header_bytes, header.payload_bytes));
+  seal_frame(header, identity->store_id, bytes);
+}
+
+/// Two lives, of which each wrote two records in rounds of their own.
+std::unique_ptr<SimulatedDisk> two_lives() {
+  auto disk = std::make_unique<SimulatedDisk>();
+  for (int i = 0; i < 2; ++i) {
+    std::unique_ptr<SimulatedDisk> left;
+    {
+      Life life(*disk, k_options);
+      life.write_durably("a", "1");
+      life.write_durably("b", "2");
+      left = disk->killed();
+    }
+    disk = std::move(left);
+  }
+  return disk;
+}
+
+void expect_refused(SimulatedDisk& disk, const FrameOnDisk& frame, const std::string& why) {
+  const auto found = Life::begin(disk, k_options);
+  REQUIRE(outcome(found) == "corrupt");
+  CHECK_THAT(found.error().message,
+             ContainsSubstring(frame.file + ": offset " + std::to_string(frame.offset) + ": " + why));
+}
+
+/// The first frame that `chosen` holds for, resealed and then refused.
+void expect_refused_when(const std::function<bool(const FrameOnDisk&)>& chosen, const Change& change,
+                         const std::string& why) {
+  const auto disk = two_lives();
+  const auto frames = frames_on(*disk, k_options);
+  const auto frame = std::ranges::find_if(frames, chosen);
+  REQUIRE(frame != frames.end());
+  reseal(*disk, *frame, [](FrameHeader&, std::span<std::byte>) {});
+  REQUIRE(look(*disk, k_options));  // Sealed again as it was it does no harm.
+  reseal(*disk, *frame, change);
+  expect_refused(*disk, *frame, why);
+}
+
+bool second_recovery(const FrameOnDisk& frame) { return frame.header.era == 2 && frame.header.flags != 0; }
+bool second_marker(const FrameOnDisk& frame) { return frame.header.era == 2 && frame.header.records != 0; }
+
+TEST_CASE("a recovery frame that holds records, or whose cut is below the one reached, is refused") {
+  const std::string why = "impossible recovery frame";
+  expect_refused_when(
+      second_recovery, [](FrameHeader& header, auto) { header.records = 1; }, why);
+  expect_refused_when(
+      second_recovery, [](FrameHeader& header, auto) { header.cut = base::first_seq_of(1); }, why);
+}
+
+TEST_CASE("a frame whose records are not those that its header counts is refused") {
+  const std::string why = "the frame's records make no sense";
+  expect_refused_when(
+      second_marker, [](FrameHeader& header, auto) { ++header.records; }, why);
+  expect_refused_when(
+      second_marker, [](FrameHeader& header, auto) { --header.records; }, why);
+  // A key of no bytes.
+  expect_refused_when(
+      second_marker, [](auto&, std::span<std::byte> payload) { payload[16] = std::byte{0}; }, why);
+  // Bytes behind the last record.
+  expect_refused_when(
+      second_marker, [](FrameHeader& header, auto) { header.payload_bytes += 5; }, why);
+}
+
+TEST_CASE("a log that does not begin where its identity says is refused") {
+  const auto change_first = [](std::uint64_t generations, std::uint64_t frames) {
+    const auto disk = two_lives();
+    Identity identity = *must(read_identity(*disk, k_options.directory));
+    identity.first_generation += generations;
+    identity.first_frame += frames;
+    must(write_identity(*disk, k_options.directory, identity));
+    return outcome(Life::begin(*disk, k_options));
+  };
+  CHECK(change_first(0, 0) == "ok");
+  CHECK(change_first(1, 0) == "corrupt");
+  CHECK(change_first(0, 1) == "corrupt");
+}
+
+TEST_CASE("damage to what was synced is told with the frame, and with the numbers that are lost") {
+  SimulatedDisk disk;
+  {
+    Life life(disk, k_options);
+    for (int i = 0; i < 4; ++i) life.write_durably("k", std::to_string(i));
+  }
+  const auto left = disk.killed();
+  const auto frames = frames_on(*left, k_options);
+  const auto broken = std::ranges::find_if(frames, [](const auto& frame) { return frame.header.records != 0; });
+  const Seq durable =
+      std::ranges::max(frames, {}, [](const auto& frame) { return frame.header.durable; }).header.durable;
+  const Seq cut = std::prev(broken)->header.cut;
+  left->bytes(broken->file)[broken->offset] ^= std::byte{1};
+  const auto found = look(*left, k_options);
+  REQUIRE(outcome(found) == "corrupt");
+  CHECK_THAT(found.error().message,
+             ContainsSubstring("(frame " + std::to_string(broken->header.number) +
+                               "; the log is known to have been on disk up to number " + std::to_string(durable - 1) +
+                               ", and reads back up to " + std::to_string(cut - 1) + ")"));
+}
+
+TEST_CASE("a record numbered below the cut that the log has reached is refused") {
+  const auto below = [](FrameHeader&, std::span<std::byte> payload) {
+    base::store_le(payload.data(), base::first_seq_of(1));
+  };
+  expect_refused_when(second_marker, below, "the frame's records make no sense");
+}
+
+TEST_CASE("a record at the cut that the log has reached is not below it") {
+  const auto disk = two_lives();
+  const auto frames = frames_on(*disk, k_options);
+  const auto marker = std::ranges::find_if(frames, second_marker);
+  const Seq reached = std::prev(marker)->header.cut;
+  reseal(*disk, *marker, [&](FrameHeader&, std::span<std::byte> payload) { base::store_le(payload.data(), reached); });
+  const auto found = must(look(*disk, k_options));
+  CHECK(std::ranges::count(found.records, reached, &test::Record::seq) == 1);
+}
+
+TEST_CASE("a marker whose cut is below the one reached is refused, one that repeats it is not") {
+  expect_refused_when(
+      second_marker, [](FrameHeader& header, auto) { header.cut = base::first_seq_of(2); }, "the cut went back");
+  const auto disk = two_lives();
+  const auto frames = frames_on(*disk, k_options);
+  const auto marker = std::ranges::find_if(frames, second_marker);
+  const Seq reached = std::prev(marker)->header.cut;
+  const test::Records before = must(look(*disk, k_options)).records;
+  CHECK(before.size() == 4);
+  reseal(*disk, *marker, [&](FrameHeader& header, auto) { header.cut = reached; });
+  // What the marker held waits for the next one.
+  CHECK(test::difference(must(look(*disk, k_options)).records, before) == "");
+}
+
+}  // namespace
+}  // namespace actable::wal
