@@ -129,6 +129,25 @@ TEST_CASE("damage to what was synced is told with the frame, and with the number
                                ", and reads back up to " + std::to_string(cut - 1) + ")"));
 }
 
+TEST_CASE("whole frames behind the last marker are discarded and counted, and their numbers are used no more") {
+  const auto disk = two_lives();
+  const auto frames = frames_on(*disk, k_options);
+  const auto last = std::prev(std::ranges::find_if(frames.rbegin(), frames.rend(), second_marker).base());
+  const Seq reached = std::prev(last)->header.cut;
+  // The last record's frame covers nothing, and nothing that was written after it arrived.
+  reseal(*disk, *last, [](FrameHeader& header, auto) { header.cut = 0; });
+  auto& bytes = disk->bytes(last->file);
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last->offset + frame_bytes(last->header.payload_bytes)),
+            bytes.end(), std::byte{0});
+  const Seq discarded = base::load_le<Seq>(bytes.data() + last->offset + k_frame_header_bytes);
+  const auto found = must(look(*disk, k_options));
+  CHECK(found.end.cut == reached);
+  CHECK(found.end.records_applied == found.records.size());
+  CHECK(found.end.records_discarded == last->header.records);
+  CHECK(found.end.numbers_end == discarded + 1);
+  CHECK(discarded >= reached);
+}
+
 TEST_CASE("a record numbered below the cut that the log has reached is refused") {
   const auto below = [](FrameHeader&, std::span<std::byte> payload) {
     base::store_le(payload.data(), base::first_seq_of(1));

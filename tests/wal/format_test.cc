@@ -248,6 +248,12 @@ TEST_CASE("a segment's header is whole, of another store, newer, or broken") {
   CHECK(decoded.state == HeaderState::newer);
   CHECK(decoded.version == k_format_version + 1);
 
+  // A block of something else's, though its sum is right.
+  Bytes other = block;
+  other[0] ^= std::byte{1};
+  base::store_le(other.data() + 56, base::checksum(std::span<const std::byte>(other).first(56), k_store));
+  CHECK(decode_segment_header(other, k_store).state == HeaderState::broken);
+
   for (std::size_t bit = 0; bit < k_segment_header_bytes * 8; ++bit) {
     flip(block, bit);
     REQUIRE(decode_segment_header(block, k_store).state == HeaderState::broken);

@@ -216,6 +216,25 @@ TEST_CASE("a segment that is there twice is told, with both names") {
   CHECK_THAT(renumbered.error().message, ContainsSubstring("there twice"));
 }
 
+TEST_CASE("a log whose first segment has lost its header is told which it is") {
+  const LongLog log;
+  Identity identity = *must(read_identity(*log.disk, k_options.directory));
+  // As after the first was let go.
+  const auto segments = must(list_segments(*log.disk, k_options.directory, identity.store_id));
+  REQUIRE(segments.size() > 3);
+  const auto& second = *std::ranges::find(segments, identity.first_generation + 1,
+                                          [](const SegmentFile& segment) { return segment.header.generation; });
+  identity.first_generation = second.header.generation;
+  identity.first_frame = second.header.first_frame;
+  must(write_identity(*log.disk, k_options.directory, identity));
+  REQUIRE(look(*log.disk, k_options));
+  log.disk->bytes(second.path.filename())[24] ^= std::byte{1};
+  const auto found = look(*log.disk, k_options);
+  REQUIRE(outcome(found) == "corrupt");
+  CHECK_THAT(found.error().message,
+             ContainsSubstring(second.path.string() + ": offset 0: the segment's header is damaged"));
+}
+
 TEST_CASE("a segment of another store is told, and so is one of a newer format") {
   const LongLog log;
   const LongLog other;
