@@ -235,6 +235,42 @@ TEST_CASE("a log whose first segment has lost its header is told which it is") {
              ContainsSubstring(second.path.string() + ": offset 0: the segment's header is damaged"));
 }
 
+TEST_CASE("a log that goes on in a segment without its header is told which it is, the last one too") {
+  const LongLog log;
+  const Identity identity = *must(read_identity(*log.disk, k_options.directory));
+  int broken = 0;
+  for (const SegmentFile& segment : must(list_segments(*log.disk, k_options.directory, identity.store_id))) {
+    if (segment.header.generation == identity.first_generation) continue;
+    const auto disk = log.disk->killed();
+    disk->bytes(segment.path.filename())[24] ^= std::byte{1};
+    const auto found = look(*disk, k_options);
+    INFO(segment.path.string());
+    REQUIRE(outcome(found) == "corrupt");
+    CHECK_THAT(found.error().message,
+               ContainsSubstring(segment.path.string() + ": offset 0: the segment's header is damaged"));
+    ++broken;
+  }
+  CHECK(broken > 2);
+}
+
+TEST_CASE("a life of many segments behind a clean end is told, though its first frame is destroyed") {
+  SimulatedDisk disk;
+  {
+    Life life(disk, k_options);
+    life.write_durably("first", "life");
+    must(life.close());
+  }
+  Life life(disk, k_options);
+  for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+  const auto left = disk.killed();
+  const auto frames = test::frames_on(*left, k_options);
+  const auto second = std::ranges::find_if(frames, [](const auto& frame) { return frame.header.era == 2; });
+  // All that the second life has in the segment that the first began.
+  auto& bytes = left->bytes(second->file);
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(second->offset), bytes.end(), std::byte{0});
+  CHECK(outcome(look(*left, k_options)) == "corrupt");
+}
+
 TEST_CASE("a segment of another store is told, and so is one of a newer format") {
   const LongLog log;
   const LongLog other;

@@ -290,6 +290,15 @@ TEST_CASE("a log at rest writes down that its numbers have moved on, once they h
   CHECK(look_around().frames == frames + 1);
 }
 
+TEST_CASE("the log counts its frames") {
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  CHECK(at_rest(life).frames == 1);
+  for (int i = 0; i < 3; ++i) life.write_durably("k", "v");
+  const std::uint64_t frames = at_rest(life).frames;
+  CHECK(frames == test::frames_on(disk, log_options()).size());
+}
+
 TEST_CASE("the log counts its syncs and knows how long the last and the longest took") {
   SimulatedDisk disk;
   FaultyFileSystem slow(disk);
