@@ -290,6 +290,14 @@ TEST_CASE("a log at rest writes down that its numbers have moved on, once they h
   CHECK(look_around().frames == frames + 1);
 }
 
+TEST_CASE("rounds let memory that was retired before them be used again") {
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  const base::Epoch before = life.epochs().now();
+  life.write_durably("k", "v");
+  CHECK(life.epochs().safe() > before);
+}
+
 TEST_CASE("the log counts its frames") {
   SimulatedDisk disk;
   Life life(disk, log_options());
