@@ -7,6 +7,7 @@
 #include "tests/support/results.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,8 +27,8 @@ constexpr std::uint64_t k_lives = 5;
 /// Thread safety: *confined*.
 class Case {
  public:
-  Case(std::uint64_t seed, Tally& tally)
-      : seed_(seed), random_(seed), tally_(tally), keys_(4 + random_.below(13)), states_(keys_) {}
+  Case(std::uint64_t seed, Tally& tally, bool print)
+      : seed_(seed), random_(seed), tally_(tally), print_(print), keys_(4 + random_.below(13)), states_(keys_) {}
 
   void run() {
     open(std::make_unique<SimulatedDisk>());
@@ -134,6 +135,7 @@ class Case {
       histories[key].before = states_[key];
       histories[key].cut = cut;
       histories[key].cut->recovered = states[key];
+      if (print_) print(key, histories[key]);
       verify_key(key, histories[key]);
     }
     tally_.promises += life.promises.size();
@@ -148,15 +150,22 @@ class Case {
   void verify_key(std::size_t key, const KeyHistory& history) {
     const Verdict verdict = check(history);
     tally_.widest = std::max(tally_.widest, verdict.widest);
-    if (verdict.right) return;
-    throw Found(evidence(
-        "key " + std::to_string(key) + " of " + std::to_string(keys_) + " in life " + std::to_string(tally_.lives + 1),
-        history, verdict, seed_));
+    if (!verdict.right) throw Found(evidence(name_of(key), history, verdict, seed_));
+  }
+
+  [[nodiscard]] std::string name_of(std::size_t key) const {
+    return "key " + std::to_string(key) + " of " + std::to_string(keys_) + " in life " +
+           std::to_string(tally_.lives + 1);
+  }
+
+  void print(std::size_t key, const KeyHistory& history) const {
+    std::printf("%s\n%s\n", name_of(key).c_str(), whole_text(history).c_str());
   }
 
   const std::uint64_t seed_;
   Random random_;
   Tally& tally_;
+  const bool print_;
   const std::size_t keys_;
   std::unique_ptr<SimulatedDisk> disk_;
   std::optional<Store> store_;
@@ -168,6 +177,6 @@ class Case {
 
 }  // namespace
 
-void run_case(std::uint64_t seed, Tally& tally) { Case(seed, tally).run(); }
+void run_case(std::uint64_t seed, Tally& tally, bool print) { Case(seed, tally, print).run(); }
 
 }  // namespace actable::lab::history

@@ -23,8 +23,9 @@ struct Tally {
 /// One store through several lives, each checked against the one before. The
 /// threads are real: the seed repeats what each of them sets out to do, when
 /// the crashes come, and what survives of unsynced blocks, but not how the
-/// threads overtake each other. So a failure leaves its history in a file.
+/// threads overtake each other. So a failure leaves its history in a file. With
+/// `print` the history of every key in every life is printed.
 /// Throws `Found` when the store is wrong.
-void run_case(std::uint64_t seed, Tally& tally);
+void run_case(std::uint64_t seed, Tally& tally, bool print = false);
 
 }  // namespace actable::lab::history

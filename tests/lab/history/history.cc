@@ -20,9 +20,11 @@ constexpr std::uint64_t k_operations_usual = 1'048'576;
   const Budget budget(options, k_operations_usual, 50 * k_operations_usual);
   for (std::uint64_t seed = options.seed; budget.goes_on(tally.operations); ++seed) {
     try {
-      run_case(seed, tally);
+      run_case(seed, tally, options.replay);
     } catch (const Found& found) {
-      throw Found("with the seed " + std::to_string(seed) + ": " + found.what());
+      throw Found(std::string(found.what()) +
+                  "\nreplay: tests/lab/run history --replay --seed=" + std::to_string(seed) +
+                  " (threads are real: it repeats what they set out to do, and prints what came of it)");
     }
   }
   constexpr std::uint64_t k_lives_without_growth = 20;
