@@ -57,7 +57,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
   if (data[0] % 2 == 0) {
-    check_identity(bytes);
+    Bytes identity(bytes.begin(), bytes.end());
+    if (target_repairs(size)) repair_identity(identity);
+    check_identity(identity);
   } else {
     check_catalog(actable::base::as_text(bytes));
   }

@@ -78,7 +78,8 @@ void check_segment(const Directory::Segment& segment, std::uint64_t store_id) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace actable::lab::fuzz;
-  const Directory directory = Directory::parse(std::as_bytes(std::span(data, size)));
+  Directory directory = Directory::parse(std::as_bytes(std::span(data, size)));
+  if (target_repairs(size)) repair(directory);
   const std::uint64_t store_id = store_id_of(directory).value_or(0);
   for (const Directory::Segment& segment : directory.segments) check_segment(segment, store_id);
   return 0;

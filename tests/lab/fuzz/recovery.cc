@@ -115,7 +115,8 @@ void check_store(const Directory& directory, bool replayed) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace actable::lab::fuzz;
-  const Directory directory = Directory::parse(std::as_bytes(std::span(data, size)));
+  Directory directory = Directory::parse(std::as_bytes(std::span(data, size)));
+  if (target_repairs(size)) repair(directory);
   const auto found = check_replay(directory);
   // A refused directory goes no further in a store; some do to be sure.
   if (found || size % 16 == 0) check_store(directory, found.has_value());
