@@ -290,6 +290,31 @@ TEST_CASE("a log at rest writes down that its numbers have moved on, once they h
   CHECK(look_around().frames == frames + 1);
 }
 
+TEST_CASE("a log that was closed is found closed, though the power is cut at that moment") {
+  Random random(test::seed());
+  for (int i = 0; i < 10; ++i) {
+    SimulatedDisk disk;
+    Life life(disk, log_options());
+    const Seq last = life.write("k", "v");
+    must(life.close());
+    const auto found = must(look(*disk.power_cut(random), log_options()));
+    CHECK(found.end.clean);
+    CHECK(found.end.cut > last);
+  }
+}
+
+TEST_CASE("a log says whether it goes past the system's cache") {
+  const TemporaryDirectory directory;
+  Options options = log_options();
+  options.directory = directory.path();
+  const Life life(base::posix_file_system(), options);
+  const auto probe =
+      must(base::posix_file_system().open(directory / "probe", {.create = true, .write = true, .direct = true}));
+  CHECK(life.stats().direct_io == probe->direct());
+  SimulatedDisk disk;
+  CHECK_FALSE(Life(disk, log_options()).stats().direct_io);
+}
+
 TEST_CASE("rounds let memory that was retired before them be used again") {
   SimulatedDisk disk;
   Life life(disk, log_options());
