@@ -256,7 +256,10 @@ TEST_CASE("a segment's header is whole, of another store, newer, or broken") {
 
   for (std::size_t bit = 0; bit < k_segment_header_bytes * 8; ++bit) {
     flip(block, bit);
-    REQUIRE(decode_segment_header(block, k_store).state == HeaderState::broken);
+    const DecodedHeader broken = decode_segment_header(block, k_store);
+    REQUIRE(broken.state == HeaderState::broken);
+    // Nothing of it is handed on.
+    REQUIRE((broken.version == 0 && broken.header.generation == 0 && broken.header.first_frame == 0));
     flip(block, bit);
   }
   for (std::size_t size = 0; size < k_segment_header_bytes; ++size) {

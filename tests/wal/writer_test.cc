@@ -315,6 +315,24 @@ TEST_CASE("a log says whether it goes past the system's cache") {
   CHECK(Life(disk, log_options()).stats().direct_io);
 }
 
+TEST_CASE("records of up to half a block go into the marker's frame, more are written from where they lie") {
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  const auto in_marker = [&](std::size_t payload_bytes) {
+    at_rest(life);
+    life.write_durably("k", std::string(payload_bytes - record_bytes(1, 0), 'v'));
+    at_rest(life);
+    const auto frames = test::frames_on(disk, log_options());
+    const auto last = std::ranges::find_if(frames.rbegin(), frames.rend(),
+                                           [](const auto& frame) { return frame.header.records != 0; });
+    REQUIRE(last->header.payload_bytes == payload_bytes);
+    return last->header.cut != 0;
+  };
+  CHECK(in_marker(base::k_block_bytes / 2));
+  CHECK_FALSE(in_marker(base::k_block_bytes / 2 + 1));
+  CHECK_FALSE(in_marker(base::k_block_bytes));
+}
+
 TEST_CASE("rounds let memory that was retired before them be used again") {
   SimulatedDisk disk;
   Life life(disk, log_options());
