@@ -16,6 +16,16 @@ std::string with_commas(std::uint64_t number) {
   return text;
 }
 
+void Budget::tell(std::uint64_t done) const {
+  constexpr std::chrono::seconds k_between{10};
+  const std::chrono::duration<double> now = elapsed();
+  if (now - told_at_ < k_between) return;
+  told_at_ = now;
+  std::printf("%.0f s: %s done, %s seeds, %.2f seeds a second\n", now.count(), with_commas(done).c_str(),
+              with_commas(seeds_).c_str(), static_cast<double>(seeds_) / now.count());
+  std::fflush(stdout);
+}
+
 int run_leg(int argc, char** argv, std::string_view name, std::string_view description,
             const std::function<std::string(const LegOptions&)>& work) {
   std::random_device random;
@@ -40,8 +50,10 @@ int run_leg(int argc, char** argv, std::string_view name, std::string_view descr
   try {
     const std::string did = work(options);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_at;
-    std::printf("%s: ok, %s, seed %llu, %.1f s\n", std::string(name).c_str(), did.c_str(),
-                static_cast<unsigned long long>(options.seed), took.count());
+    // What --seconds cut short has not done all that it should.
+    const bool cut_short = options.limit.count() != 0 && took >= options.limit;
+    std::printf("%s: ok%s, %s, seed %llu, %.1f s\n", std::string(name).c_str(), cut_short ? " as far as it came" : "",
+                did.c_str(), static_cast<unsigned long long>(options.seed), took.count());
     return 0;
   } catch (const std::exception& error) {
     std::printf("%s: FOUND: %s\n%s: the run had seed %llu; repeat it with: tests/lab/run %s --seed=%llu\n",

@@ -47,9 +47,9 @@ inline void require(bool holds, const std::string& what) {
   if (!holds) throw Found(what);
 }
 
-/// When to stop.
+/// When to stop. A soak says each ten seconds how far it is.
 ///
-/// Thread safety: *synchronized*.
+/// Thread safety: *confined*, but for `in_time`.
 class Budget {
  public:
   Budget(const LegOptions& options, std::uint64_t usual, std::uint64_t nightly)
@@ -57,16 +57,27 @@ class Budget {
                 : options.amount == Amount::soak    ? ~std::uint64_t{0}
                 : options.amount == Amount::nightly ? nightly
                                                     : usual),
-        limit_(options.limit) {}
+        limit_(options.limit),
+        tells_(options.amount == Amount::soak) {}
 
-  /// True while the `done` pieces of work so far are not enough.
-  [[nodiscard]] bool goes_on(std::uint64_t done) const { return done < amount_ && in_time(); }
+  /// True while the `done` pieces of work so far are not enough. Called before
+  /// each seed.
+  [[nodiscard]] bool goes_on(std::uint64_t done) const {
+    if (tells_) tell(done);
+    ++seeds_;
+    return done < amount_ && in_time();
+  }
   [[nodiscard]] bool in_time() const { return limit_.count() == 0 || elapsed() < limit_; }
   [[nodiscard]] std::chrono::duration<double> elapsed() const { return std::chrono::steady_clock::now() - began_at_; }
 
  private:
+  void tell(std::uint64_t done) const;
+
   const std::uint64_t amount_;
   const std::chrono::seconds limit_;
+  const bool tells_;
+  mutable std::uint64_t seeds_ = 0;
+  mutable std::chrono::duration<double> told_at_{0};
   const std::chrono::steady_clock::time_point began_at_ = std::chrono::steady_clock::now();
 };
 

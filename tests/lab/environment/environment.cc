@@ -142,7 +142,7 @@ class Tally {
 };
 
 /// All scenarios, with seeds made from one.
-void run_round(std::uint64_t seed, bool trace, Tally& tally) {
+void run_round(std::uint64_t seed, bool trace, const Budget& budget, Tally& tally) {
   test::Random random(seed);
   const std::size_t at_once = trace ? 1 : k_at_once;
   std::vector<std::unique_ptr<Running>> running;
@@ -159,6 +159,7 @@ void run_round(std::uint64_t seed, bool trace, Tally& tally) {
   };
   for (const Kind& kind : k_kinds) {
     while (busy() >= at_once) reap();
+    if (!budget.in_time()) break;
     running.push_back(std::make_unique<Running>(kind, random(), trace));
   }
   while (!running.empty()) reap();
@@ -168,7 +169,9 @@ std::string work(const LegOptions& options) {
   constexpr std::uint64_t k_rounds_nightly = 60;
   Tally tally;
   const Budget budget(options, 1, k_rounds_nightly);
-  for (std::uint64_t round = 0; budget.goes_on(round); ++round) run_round(options.seed + round, options.replay, tally);
+  for (std::uint64_t round = 0; budget.goes_on(round); ++round) {
+    run_round(options.seed + round, options.replay, budget, tally);
+  }
   return tally.words();
 }
 

@@ -15,7 +15,8 @@ Usage: tests/lab/run fuzz [NAME] [--afl] [--seed=N] [--seconds=N] [--nightly|--s
 Runs a target with libFuzzer, or all: ${targets[*]}.
 
 --afl        with AFL++ instead, for a second opinion
---seed=N     the engine's; a run is repeated by it, as far as time has no part in it
+--seed=N     the engine's. Time and what was learnt before have a part in a run, so
+             it does not repeat one; the input that was found does
 --seconds=N  for each target; 60 if not given
 --nightly    20 minutes for each target
 --soak       an hour for each, again and again until one finds something
@@ -57,7 +58,10 @@ figures() { # NAME
 run_target() { # NAME
   local status=0
   "run_$engine" "$1" "$root/build/$engine/$1.log" || status=1
-  ((status == 0)) || printf 'fuzz: FOUND: in %s; what %s said is in build/%s/%s.log\n' "$1" "$engine" "$engine" "$1"
+  if ((status)); then
+    printf 'fuzz: FOUND: in %s; what it said is in build/%s/%s.log; repeat it with: build/%s/lab/fuzz_%s FILE\n' \
+      "$1" "$engine" "$1" "$engine" "$1"
+  fi
   return "$status"
 }
 
@@ -138,7 +142,6 @@ while true; do
   while [[ -n $(jobs -p) ]]; do wait -n || status=1; done
   ((status)) || summary "$from" || status=1
   if ((status)); then
-    printf 'fuzz: the run had seed %d; repeat it with: tests/lab/run fuzz --seed=%d\n' "$seed" "$seed"
     exit 1
   fi
   [[ $soak == true ]] || exit 0

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -118,10 +119,12 @@ class Case {
     std::vector<KeyHistory> histories(keys_);
     const Seq durable = promised(life);
     Seq highest = std::max(highest_, durable);
+    std::map<Seq, const Operation*> numbered;
     for (const Noted& note : life.notes) {
       const Operation& operation = note.operation;
       histories[note.key].operations.push_back(operation);
       if (operation.seq == 0 || !may_write(operation)) continue;
+      require_own_number(numbered, operation);
       require(operation.seq > highest_, "a number of an earlier life came again: " + call_text(operation) + " -> " +
                                             result_text(operation) + "; the highest was " + std::to_string(highest_));
       highest = std::max(highest, operation.seq);
@@ -145,6 +148,15 @@ class Case {
     for (State& state : states_) {
       if (!state.present) state.number = highest_;
     }
+  }
+
+  /// No two writes have one number, whatever their keys, but for those of a batch.
+  static void require_own_number(std::map<Seq, const Operation*>& numbered, const Operation& write) {
+    const auto [known, is_new] = numbered.emplace(write.seq, &write);
+    const Operation& other = *known->second;
+    const bool of_one_batch = is_of_batch(write) && is_of_batch(other) && write.called == other.called;
+    require(is_new || of_one_batch, "two writes have one number: " + call_text(other) + " -> " + result_text(other) +
+                                        ", " + call_text(write) + " -> " + result_text(write));
   }
 
   void verify_key(std::size_t key, const KeyHistory& history) {

@@ -40,16 +40,20 @@ void check_weakening(const Model& model, const Weakening& weakening, const LegOp
 std::string work(const LegOptions& options) {
   const std::array models{slots_model(), freeze_model(), epochs_model(), cut_model(), stack_model(), sleep_model()};
   Total total;
-  Budget budget(options, 1, 20);
+  const Budget budget(options, 1, 20);
   std::uint64_t round = 0;
   do {
     for (const Model& model : models) {
+      if (!budget.in_time()) break;
       const Search sound = search_through(model, {.seed = options.seed + round});
       require(sound.fault.empty(), std::string(model.name) + ": " + sound.fault + "\n" + sound.trace);
       total.interleavings += sound.interleavings;
-      if (round != 0) continue;
-      ++total.models;
-      for (const Weakening& weakening : model.weakenings) check_weakening(model, weakening, options, total);
+      total.models += round == 0 ? 1 : 0;
+      LegOptions again = options;
+      again.seed += round;
+      for (const Weakening& weakening : model.weakenings) {
+        if (budget.in_time()) check_weakening(model, weakening, again, total);
+      }
     }
   } while (budget.goes_on(++round));
   return with_commas(total.models) + " models sound in " + with_commas(total.interleavings) + " interleavings, " +

@@ -17,16 +17,19 @@ faults=(
   number_before_reading:history
   early_tombstone:history
 )
-# How long a leg may look for one, and looks where there is none.
-k_seconds_to_find=120
-k_seconds_of_none=5
+# How long a leg may look for one, and how long it looks where there is none.
+seconds_to_find=120
+seconds_of_none=20
 
 usage() {
   cat <<END
-Usage: tests/lab/run planted [--seed=N]
+Usage: tests/lab/run planted [--seed=N] [--seconds=N] [--nightly]
 
 Plants each of these faults, and expects the leg behind it to find it:
 ${faults[*]}
+
+--seconds=N  a leg may look so long for one; 120 if not given
+--nightly    looks for ten minutes where there is none
 
 Exit status: 0, each was found, and nothing where there is none; 1, otherwise;
 2, a bad command line.
@@ -38,10 +41,12 @@ for argument; do
   case $argument in
     -h | --help) usage; exit 0 ;;
     --seed=*) seed=${argument#*=} ;;
-    --seconds=* | --nightly | --soak | --replay) ;; # There is no more of it to do.
+    --seconds=*) seconds_to_find=${argument#*=} ;;
+    --nightly | --soak) seconds_of_none=600 ;;
     *) printf '%s: no such option: %s\n' "$me" "$argument" >&2; exit 2 ;;
   esac
 done
+[[ $seconds_to_find =~ ^[1-9][0-9]*$ ]] || { printf '%s: --seconds must be a number\n' "$me" >&2; exit 2; }
 [[ $seed =~ ^[1-9][0-9]*$ ]] || { printf '%s: the seed must be a number\n' "$me" >&2; exit 2; }
 
 ensure_packages catch2
@@ -62,14 +67,14 @@ look() { # FAULT LEG SECONDS LOG
 
 for leg in crash history; do
   log=$logs/none.$leg
-  look '' "$leg" "$k_seconds_of_none" "$log" || give_up "nothing is planted, and the leg $leg finds something" "$log"
+  look '' "$leg" "$seconds_of_none" "$log" || give_up "nothing is planted, and the leg $leg finds something" "$log"
 done
 begun=$SECONDS
 words=()
 for entry in "${faults[@]}"; do
   fault=${entry%%:*} leg=${entry#*:} from=$SECONDS
   log=$logs/$fault.$leg
-  ! look "$fault" "$leg" "$k_seconds_to_find" "$log" || give_up "the leg $leg does not see $fault" "$log"
+  ! look "$fault" "$leg" "$seconds_to_find" "$log" || give_up "the leg $leg does not see $fault" "$log"
   # A leg that died of something else has not seen it.
   grep -q "^$leg: FOUND: " "$log" || give_up "with $fault the leg $leg ends without saying what it found" "$log"
   words+=("$fault by $leg in $((SECONDS - from)) s")

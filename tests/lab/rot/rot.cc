@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,10 @@ class Tally {
 
   /// Throws what was found.
   void require_none() const {
+    // What reads as a shorter log, as documented, is a small part of all.
+    constexpr std::uint64_t k_one_in = 25;
+    require((came(Verdict::limit) + came(Verdict::shortened)) * k_one_in <= came(Verdict::refused),
+            "more than a few damages read as a shorter log: " + words());
     if (faults_ == 0) return;
     throw Found(with_commas(faults_) + " damages that should have been refused or harmless:" + faults_text_ +
                 (faults_ > k_shown_max ? "\n  and others" : "") + "\nof " + words());
@@ -49,9 +54,8 @@ class Tally {
   [[nodiscard]] std::string number(Damage::Kind kind) const {
     return with_commas(done_[static_cast<std::size_t>(kind)]);
   }
-  [[nodiscard]] std::string number(Verdict verdict) const {
-    return with_commas(came_[static_cast<std::size_t>(verdict)]);
-  }
+  [[nodiscard]] std::uint64_t came(Verdict verdict) const { return came_[static_cast<std::size_t>(verdict)]; }
+  [[nodiscard]] std::string number(Verdict verdict) const { return with_commas(came(verdict)); }
 
   std::array<std::uint64_t, 4> done_{};
   std::array<std::uint64_t, 5> came_{};
@@ -65,15 +69,24 @@ class Tally {
 constexpr std::uint64_t k_bits_per_store = 64;
 constexpr std::uint64_t k_stores_per_use = 8;
 
+constexpr std::array k_verdict_names{"refused", "harmless", "without the unsynced tail", "at the documented limit",
+                                     "cut short"};
+
 /// All damages to a log in one state.
-void damage_log(SmallLog& log, SmallLog& other, test::Random& random, LastWords& last_words, Tally& tally) {
+void damage_log(SmallLog& log, SmallLog& other, test::Random& random, const Budget& budget, bool print,
+                LastWords& last_words, Tally& tally) {
   const Look look = [&](const Damage& damage) {
+    if (!budget.in_time()) return;
     try {
       const bool store_too = damage.kind != Damage::Kind::flip || random.one_in(k_bits_per_store);
       if (store_too) last_words.now(log.state + ", " + damage.what());
       const Verdict verdict = judge(log, damage);
       if (store_too) judge_store(log, damage, verdict, random.one_in(k_stores_per_use));
       tally.count(damage.kind, verdict);
+      if (print) {
+        std::printf("%s, %s: %s\n", log.state.c_str(), damage.what().c_str(),
+                    k_verdict_names[static_cast<std::size_t>(verdict)]);
+      }
     } catch (const std::exception& error) {
       tally.found(log.state, damage.what(), error.what());
     }
@@ -92,7 +105,9 @@ std::string work(const LegOptions& options) {
     test::Random random(options.seed + pass);
     std::vector<SmallLog> logs = make_small_logs(options.seed + pass);
     std::vector<SmallLog> others = make_small_logs(~(options.seed + pass));
-    for (SmallLog& log : logs) damage_log(log, others.front(), random, last_words, tally);
+    for (SmallLog& log : logs) {
+      damage_log(log, others.front(), random, budget, options.replay, last_words, tally);
+    }
     tally.require_none();
   }
   return tally.words();
