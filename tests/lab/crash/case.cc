@@ -18,6 +18,7 @@ using test::Survival;
 
 constexpr std::array k_survivals{Survival::none, Survival::all, Survival::prefix, Survival::some, Survival::torn};
 constexpr std::array<const char*, 5> k_survival_names{"nothing", "all", "a prefix", "some blocks", "torn sectors"};
+constexpr std::string_view k_segment_prefix = "log-";
 constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 /// FNV-1a.
@@ -34,6 +35,23 @@ std::uint64_t hash_of(const test::SimulatedDisk::Image& image) {
       hash = (hash ^ word) * 0x100000001b3;
     }
     for (; at < bytes.size(); ++at) add(static_cast<unsigned char>(bytes[at]));
+  }
+  return hash;
+}
+
+/// FNV-1a.
+std::uint64_t hash_of(const Content& content) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&hash](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
+  const auto add_text = [&add](std::string_view text) {
+    add(text.size());
+    for (const char c : text) add(static_cast<unsigned char>(c));
+  };
+  for (const auto& [key, stored] : content) {
+    add_text(key.space);
+    add_text(key.key);
+    add_text(stored.value);
+    add(stored.seq);
   }
   return hash;
 }
@@ -67,6 +85,12 @@ void Case::collect(const World& world, const test::DiskChange& change) {
     if (std::exchange(last_image_, hash) == hash) continue;
     crashes_.push_back({std::move(image), world.history, "after " + where + ", surviving: " + k_survival_names[i]});
   }
+}
+
+/// A segment begins with a header at the front of its file.
+void Case::count_recycled(const test::DiskChange& change) {
+  const bool begins = change.what == "write" && change.offset == 0 && change.name.starts_with(k_segment_prefix);
+  if (begins && !segments_.insert(change.name).second) ++tally_.segments_recycled;
 }
 
 void Case::run_clients(const Program& program, World& world) {
@@ -103,18 +127,27 @@ void Case::run_clients(const Program& program, World& world) {
 }
 
 void Case::live(const Program& program) {
-  Scheduler scheduler(seed_ + ++simulations_, program.switch_one_in);
+  Scheduler scheduler(seeds_(), program.switch_one_in);
   scheduler.print_notes(print_);
   Disk disk(scheduler, beginning_ ? beginning_->image : Image{});
   History history;
-  history.begin_with(content_);
-  World world{.scheduler = scheduler, .disk = disk, .history = history, .serial = serial_};
+  history.begin_with(content_, told_);
+  World world{.scheduler = scheduler,
+              .disk = disk,
+              .history = history,
+              .options = lab_options(random_),
+              .serial = serial_};
   crashes_.clear();
+  segments_.clear();
+  for (const auto& [name, bytes] : beginning_ ? beginning_->image : Image{}) {
+    if (!bytes.empty() && bytes.front() != std::byte{}) segments_.insert(name);
+  }
   last_image_ = 0;
   crash_one_in_ = program.crash_one_in;
   disk.watch([&](const test::DiskChange& change) {
     scheduler.note(std::string(change.what) + " " + change.name + " " + std::to_string(change.offset) + " " +
                    std::to_string(change.bytes));
+    count_recycled(change);
     collect(world, change);
   });
   const std::string led_here =
@@ -139,6 +172,7 @@ void Case::live(const Program& program) {
       throw Found(std::string(error.what()) + "\nWhat led to it:\n" + context_);
     }
   }
+  told_ = crashes_[next].history.highest();
   beginning_ = std::move(crashes_[next]);
   content_ = std::move(next_content);
 }
@@ -147,13 +181,13 @@ void Case::live(const Program& program) {
 /// before that write and after it.
 Content Case::recover(const Crash& crash) {
   ++tally_.crashes;
-  Scheduler scheduler(seed_ + ++simulations_, 16);
+  Scheduler scheduler(seeds_(), 16);
   scheduler.print_notes(print_);
   scheduler.context(context_);
   Disk disk(scheduler, crash.image);
   std::optional<SecondCrash> second;
   std::uint64_t changes = 0;
-  bool written = false;
+  Seq written = 0;
   disk.watch([&](const test::DiskChange& change) {
     // One of the changes, each as likely as any other.
     if (!random_.one_in(++changes)) return;
@@ -162,12 +196,14 @@ Content Case::recover(const Crash& crash) {
                          std::string(change.what) + " " + change.name + ", surviving: " + k_survival_names[survival],
                          written};
   });
-  Content first;
-  Content with_write;
+  Recovered recovered;
+  auto& [first, with_write, told] = recovered;
+  told = crash.history.highest();
+  const Options options = lab_options(random_);
   std::string wrong;
   scheduler.run({[&] {
     {
-      Store store = must(store::Access::open_unchecked(lab_options(), disk));
+      Store store = must(store::Access::open_unchecked(options, disk));
       const Seq cut = store.stats().recovery.cut;
       first = content_of(store);
       wrong = crash.history.judge(first, cut);
@@ -177,8 +213,8 @@ Content Case::recover(const Crash& crash) {
       }
       Space space = must(store.space("s"));
       const Seq seq = must(space.put("after", "the crash", k_sync));
-      written = true;
-      require(seq > crash.history.highest(), "a number was given out again");
+      require(seq > told, "a number was given out again");
+      written = seq;
       with_write = first;
       with_write[{"", "s"}];
       with_write[{"s", "after"}] = {"the crash", seq};
@@ -187,37 +223,46 @@ Content Case::recover(const Crash& crash) {
   }});
   base::park::simulate(nullptr);
   mix(scheduler.trace_hash());
+  mix(hash_of(first));
   require(wrong.empty(), wrong);
-  if (second) recover_again(*second, first, with_write);
+  if (second) recover_again(*second, recovered);
   return first;
 }
 
 /// What the first recovery found is what the second finds, and the write that
-/// followed it if it had returned.
-void Case::recover_again(const SecondCrash& crash, const Content& first, const Content& with_write) {
+/// followed it if it had returned. Then it writes, with a number of its own.
+void Case::recover_again(const SecondCrash& crash, const Recovered& recovered) {
+  const auto& [first, with_write, told] = recovered;
   ++tally_.crashes;
   ++tally_.crashes_in_recovery;
-  Scheduler scheduler(seed_ + ++simulations_, 16);
+  mix(hash_of(crash.image));
+  Scheduler scheduler(seeds_(), 16);
   scheduler.print_notes(print_);
   scheduler.context(context_ + "\nand a second crash, after " + crash.where);
   Disk disk(scheduler, crash.image);
   Content found;
+  const Options options = lab_options(random_);
   scheduler.run({[&] {
-    Store store = must(store::Access::open_unchecked(lab_options(), disk));
+    Store store = must(store::Access::open_unchecked(options, disk));
     found = content_of(store);
+    Space space = must(store.space("s"));
+    const Seq seq = must(space.put("after", "the second crash", k_sync));
+    require(seq > std::max(told, crash.written), "a number was given out again after a second crash");
     must(store.close());
   }});
   base::park::simulate(nullptr);
   mix(scheduler.trace_hash());
+  mix(hash_of(found));
   const std::string wrong = difference(found, with_write);
   if (wrong.empty()) return;
   // The space may have been made, or be there already, before the write was.
   Content with_space = first;
   with_space[{"", "s"}];
   const std::string otherwise = difference(found, first).empty() ? "" : difference(found, with_space);
-  require(!crash.after_a_write && otherwise.empty(),
+  const bool after_a_write = crash.written != 0;
+  require(!after_a_write && otherwise.empty(),
           "a second crash, after " + crash.where +
-              ", changed what the first recovery had found: " + (crash.after_a_write ? wrong : otherwise));
+              ", changed what the first recovery had found: " + (after_a_write ? wrong : otherwise));
 }
 
 }  // namespace actable::lab

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ struct Tally {
   std::uint64_t crashes = 0;
   std::uint64_t crashes_in_recovery = 0;
   std::uint64_t steps = 0;
-  std::uint64_t writes_lost = 0;
+  /// Segments that were begun in files of former ones.
+  std::uint64_t segments_recycled = 0;
 };
 
 /// The lives of one directory. In each a program runs in a simulation, and at
@@ -40,7 +42,7 @@ struct Tally {
 class Case {
  public:
   Case(std::uint64_t seed, Tally& tally, bool print)
-      : seed_(seed), random_(seed ^ 0x5bd1e995), tally_(tally), print_(print) {}
+      : seed_(seed), random_(seed ^ 0x5bd1e995), seeds_(seed), tally_(tally), print_(print) {}
 
   /// Throws `Found`, or ends the program (see Scheduler::run), and says what is
   /// wrong and what led there.
@@ -60,31 +62,44 @@ class Case {
   struct SecondCrash {
     Image image;
     std::string where;
-    bool after_a_write = false;
+    /// The number of the write that followed the first recovery; 0 when it had
+    /// not returned.
+    Seq written = 0;
+  };
+  struct Recovered {
+    Content first;
+    Content with_write;
+    /// The highest number that any client had been told.
+    Seq told = 0;
   };
 
   void run_clients(const Program& program, World& world);
   void collect(const World& world, const test::DiskChange& change);
   [[nodiscard]] Content recover(const Crash& crash);
-  void recover_again(const SecondCrash& crash, const Content& first, const Content& with_write);
+  void recover_again(const SecondCrash& crash, const Recovered& recovered);
+  void count_recycled(const test::DiskChange& change);
   void mix(std::uint64_t hash) noexcept { hash_ = (hash_ ^ hash) * 0x9e3779b97f4a7c15; }
 
   const std::uint64_t seed_;
   test::Random random_;
+  // Gives each simulation a seed of its own.
+  test::Random seeds_;
   Tally& tally_;
   const bool print_;
   std::uint64_t hash_ = 0;
-  std::uint64_t simulations_ = 0;
   std::uint64_t serial_ = 0;
   std::vector<Crash> crashes_;
   std::uint64_t last_image_ = 0;
   std::uint64_t crash_one_in_ = 1;
+  // Files of the log that have had a header.
+  std::set<std::string> segments_;
 
   std::string context_;
 
   // What the next life begins with.
   std::optional<Crash> beginning_;
   Content content_;
+  Seq told_ = 0;
 };
 
 }  // namespace actable::lab

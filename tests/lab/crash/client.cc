@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t k_own_keys = 3;
 constexpr std::uint64_t k_shared_keys = 2;
+constexpr std::array k_spaces{"s", "t"};
 constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 }  // namespace
@@ -24,31 +25,61 @@ std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
       "put",   "erase",           "batch",     "add",        "drop_space",    "sync",
       "round", "rotate",          "reopen",    "put_sync",   "put_if_absent", "update",
-      "take",  "compare_and_set", "put_large", "shared_put", "shared_update", "shared_batch"};
+      "take",  "compare_and_set", "put_large", "shared_put", "shared_update", "shared_batch",
+      "release"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
-Options lab_options() {
+Options lab_options(test::Random& random) {
+  constexpr std::array k_segment_kib{64, 64, 64, 80, 128};
   Options options;
   options.directory = "/simulated";
-  options.shards = 1;
-  options.segment_bytes = std::uint64_t{64} << 10;
-  options.staging_bytes = std::size_t{1} << 20;
+  options.shards = 1U << random.below(3);
+  options.segment_bytes = static_cast<std::uint64_t>(k_segment_kib.at(random.below(k_segment_kib.size()))) << 10;
+  options.staging_bytes = (1 + random.below(3)) << 20;
   return options;
 }
 
-void World::open() { store = must(store::Access::open_unchecked(lab_options(), disk)); }
+void World::open() { store = must(store::Access::open_unchecked(options, disk)); }
 
-void World::make_spaces() {
-  for (const char* name : {"s", "t"}) {
+void World::make_spaces(Seq above) {
+  for (const char* name : k_spaces) {
     const bool there = history.last({"", name}).has_value();
-    const std::size_t write = there ? 0 : history.begin({.key = {"", name}, .value = ""});
+    const std::size_t write = there ? 0 : history.begin({.key = {"", name}, .value = "", .above = above});
     must(store->space(name));
     if (!there) history.returned(write, store->last_seq());
   }
 }
 
+void World::drop_spaces(Seq above) {
+  for (const char* name : k_spaces) {
+    std::vector<std::size_t> writes{history.begin({.key = {"", name}, .value = std::nullopt, .above = above})};
+    for (const Key& key : history.keys_of(name)) {
+      writes.push_back(history.begin({.key = key, .value = std::nullopt, .above = above}));
+    }
+    require(must(store->drop_space(name)), "a space was not there to be dropped");
+    for (const std::size_t write : writes) history.returned(write, store->last_seq());
+  }
+}
+
+Seq World::sync() {
+  const std::vector<std::size_t> writes = history.all_returned();
+  const Seq above = store->last_seq();
+  must(store->sync());
+  history.durable(writes);
+  return above;
+}
+
+/// Does not begin while another client is to be alone.
 void Client::take_step(Step step) {
+  world_.scheduler.await(
+      "release", [this] { return !world_.releasing; }, std::nullopt);
+  ++world_.busy;
+  do_step(step);
+  --world_.busy;
+}
+
+void Client::do_step(Step step) {
   world_.scheduler.note("client " + std::to_string(number_) + ": " + std::string(name_of(step)));
   switch (step) {
     case Step::put:
@@ -82,11 +113,14 @@ void Client::take_step(Step step) {
     case Step::drop_space:
       return drop_space();
     case Step::sync:
-      return sync();
+      (void)world_.sync();
+      return;
     case Step::round:
       return world_.scheduler.pause(25ms);
     case Step::reopen:
       return reopen();
+    case Step::release:
+      return release();
   }
 }
 
@@ -240,18 +274,29 @@ void Client::drop_space() {
   world_.catalog_busy = false;
 }
 
-void Client::sync() {
-  const std::vector<std::size_t> writes = world_.history.all_returned();
-  must(world_.store->sync());
-  world_.history.durable(writes);
-}
-
 void Client::reopen() {
   const std::vector<std::size_t> writes = world_.history.all_returned();
   must(world_.store->close());
   world_.history.durable(writes);
   world_.store.reset();
   world_.open();
+}
+
+/// What the log lets go of must be gone from the store: all is dropped, behind
+/// a sync, so that what was dropped comes before that in the log, and on disk
+/// before a segment is used again. Another client's write would be let go of too.
+void Client::release() {
+  // Another one is about to do the same.
+  if (world_.releasing) return;
+  world_.releasing = true;
+  world_.scheduler.await(
+      "alone", [this] { return world_.busy == 1; }, std::nullopt);
+  world_.drop_spaces(world_.sync());
+  const Seq above = world_.sync();
+  wal::Log& log = *store::Access::core(*world_.store).log();
+  log.release_before(log.next_frame());
+  world_.make_spaces(above);
+  world_.releasing = false;
 }
 
 }  // namespace actable::lab

@@ -36,14 +36,17 @@ enum class Step : std::uint8_t {
   shared_put,
   shared_update,
   shared_batch,
+  /// Lets go of all that is in the log, so that its segments are used again.
+  release,
 };
 inline constexpr std::size_t k_enumerated_steps = 9;
-inline constexpr std::size_t k_steps = 18;
+inline constexpr std::size_t k_steps = 19;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
 
-/// Options of a store on a simulated disk: small segments, little memory.
-[[nodiscard]] Options lab_options();
+/// Options of a store on a simulated disk: small segments, little memory. The
+/// rest is drawn.
+[[nodiscard]] Options lab_options(test::Random& random);
 
 /// A store in a simulation, and those who use it.
 ///
@@ -52,16 +55,26 @@ struct World {
   Scheduler& scheduler;
   Disk& disk;
   History& history;
+  const Options options;
   std::optional<Store> store{};
   /// Counts values, spaces and batches: none comes twice in all lives.
   std::uint64_t serial = 0;
   /// Somebody makes or drops a space: the others wait, because the store's own
   /// lock for that is none that the scheduler sees.
   bool catalog_busy = false;
+  /// Clients inside a step, and whether one waits for there to be none.
+  unsigned busy = 0;
+  bool releasing = false;
 
   void open();
-  /// Opens the two spaces that clients write to.
-  void make_spaces();
+  /// Opens the two spaces that clients write to. A space that is not there yet
+  /// comes with a number above `above`.
+  void make_spaces(Seq above = 0);
+  /// Drops both, with all keys.
+  void drop_spaces(Seq above);
+  /// Returns once all writes that have returned are on disk, as the history
+  /// then knows. All later ones have numbers above what it returns.
+  Seq sync();
 };
 
 /// One thread's side of a world: its own keys, and keys that all share.
@@ -74,6 +87,7 @@ class Client {
   void take_step(Step step);
 
  private:
+  void do_step(Step step);
   [[nodiscard]] Key own_key();
   [[nodiscard]] static Key shared_key(std::uint64_t i) { return {"s", "shared" + std::to_string(i)}; }
   [[nodiscard]] std::string fresh_value(std::size_t bytes);
@@ -94,8 +108,8 @@ class Client {
   void shared_put();
   void shared_update();
   void drop_space();
-  void sync();
   void reopen();
+  void release();
 
   World& world_;
   const unsigned number_;

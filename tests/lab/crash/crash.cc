@@ -11,6 +11,16 @@
 namespace actable::lab {
 namespace {
 
+constexpr std::uint64_t k_middle_steps = 200;
+constexpr std::uint64_t k_large_steps = 5'000;
+// Of the random cases.
+constexpr std::uint64_t k_large_one_in = 24;
+
+// In random programs; the short ones, which are always all run, come beside them.
+constexpr std::uint64_t k_usual_crashes = 60'000;
+constexpr std::uint64_t k_nightly_crashes = 3'000'000;
+constexpr std::uint64_t k_least_crashes = 100'000;
+
 /// Every program of one to three steps.
 std::vector<Program> all_short_programs() {
   std::vector<Program> programs;
@@ -38,7 +48,8 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
     auto& own = program.clients.emplace_back();
     for (std::uint64_t s = 0; s < steps / clients; ++s) {
       auto step = static_cast<Step>(random.below(k_steps));
-      const bool rare = step == Step::rotate || step == Step::put_large || step == Step::round;
+      const bool rare =
+          step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::release;
       if (step == Step::reopen || (rare && !random.one_in(6))) step = Step::put;
       own.push_back(step);
     }
@@ -46,49 +57,89 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
   return program;
 }
 
+// The seed of a short program's case: this bit, then those of the run's seed,
+// then the program's number. Other cases' seeds lack the bit.
+constexpr std::uint64_t k_short_flag = std::uint64_t{1} << 63;
+constexpr unsigned k_program_bits = 10;
+
+std::uint64_t short_seed(std::uint64_t seed, std::uint64_t program) {
+  return k_short_flag | ((seed << k_program_bits) & ~k_short_flag) | program;
+}
+
+/// What came of the cases of each size.
+struct Tallies {
+  Tally short_programs;
+  Tally middle;
+  Tally large;
+
+  [[nodiscard]] std::uint64_t sum(std::uint64_t Tally::* count) const {
+    return short_programs.*count + middle.*count + large.*count;
+  }
+};
+
+/// Runs a case, and once more: the seed must say it all.
 void run_case(std::uint64_t seed, const std::vector<Program>& lives, Tally& tally, bool print) {
-  const auto once = [&](Tally& count) {
-    Case one(seed, count, print);
+  const auto once = [&](Tally& count, bool say) {
+    Case one(seed, count, say);
     for (const Program& program : lives) one.live(program);
     return one.hash();
   };
-  const std::uint64_t hash = once(tally);
-  // One in so many is run twice, to see that a seed says it all.
-  constexpr std::uint64_t k_repeat_one_in = 50;
-  if (seed % k_repeat_one_in != 0) return;
+  const std::uint64_t hash = once(tally, print);
   Tally again;
-  require(once(again) == hash, "the same seed took another course");
+  require(once(again, false) == hash,
+          "the same seed took another course; replay: tests/lab/run crash --replay --seed=" + std::to_string(seed));
 }
 
-std::vector<Program> random_lives(std::uint64_t seed) {
+void run_random(std::uint64_t seed, Tallies& tallies, bool print) {
   test::Random random(seed);
-  const bool large = random.one_in(24);
+  const bool large = random.one_in(k_large_one_in);
   std::vector<Program> lives;
   const std::uint64_t count = large ? 1 : 2 + random.below(2);
   for (std::uint64_t i = 0; i < count; ++i) {
-    lives.push_back(random_program(random, large ? 5'000 : 200, 1 + static_cast<unsigned>(random.below(4))));
+    lives.push_back(
+        random_program(random, large ? k_large_steps : k_middle_steps, 1 + static_cast<unsigned>(random.below(4))));
   }
-  return lives;
+  run_case(seed, lives, large ? tallies.large : tallies.middle, print);
+}
+
+void run_short(std::uint64_t seed, const std::vector<Program>& programs, Tallies& tallies, bool print) {
+  const std::uint64_t program = seed & ((std::uint64_t{1} << k_program_bits) - 1);
+  require(program < programs.size(), "no case has this seed");
+  run_case(seed, {programs[static_cast<std::size_t>(program)]}, tallies.short_programs, print);
+}
+
+std::string in_words(const Tally& tally, const std::string& of) {
+  return with_commas(tally.crashes - tally.crashes_in_recovery) + " and " + with_commas(tally.crashes_in_recovery) +
+         " in " + with_commas(tally.programs) + " of " + of + " steps";
 }
 
 std::string crash(const LegOptions& options) {
-  Tally tally;
+  Tallies tallies;
   const std::vector<Program> programs = all_short_programs();
-  const Budget budget(options, 60'000, 3'000'000);
+  if (options.replay) {
+    const bool is_short = (options.seed & k_short_flag) != 0;
+    if (is_short) run_short(options.seed, programs, tallies, true);
+    if (!is_short) run_random(options.seed, tallies, true);
+  }
+  const Budget budget(options, k_usual_crashes, k_nightly_crashes);
   for (std::uint64_t i = 0; !options.replay && budget.in_time() && i < programs.size(); ++i) {
-    run_case(i + 1, {programs[static_cast<std::size_t>(i)]}, tally, false);
+    run_short(short_seed(options.seed, i), programs, tallies, false);
   }
-  const std::uint64_t before = tally.crashes;
-  for (std::uint64_t i = 0; budget.goes_on(tally.crashes - before); ++i) {
-    const std::uint64_t seed = options.seed + i;
-    const bool is_short = seed >= 1 && seed <= programs.size();
-    run_case(seed, is_short ? std::vector{programs[static_cast<std::size_t>(seed) - 1]} : random_lives(seed), tally,
-             options.replay);
-    if (options.replay) break;
+  const auto random_crashes = [&tallies] { return tallies.middle.crashes + tallies.large.crashes; };
+  for (std::uint64_t i = 0; !options.replay && budget.goes_on(random_crashes()); ++i) {
+    run_random((options.seed + i) & ~k_short_flag, tallies, false);
   }
-  return with_commas(tally.crashes) + " crashes, " + with_commas(tally.crashes_in_recovery) +
-         " of them in recovery, in " + with_commas(tally.programs) + " programs of " + with_commas(tally.steps) +
-         " writes, nothing lost";
+  const std::uint64_t crashes = tallies.sum(&Tally::crashes);
+  const std::uint64_t recycled = tallies.sum(&Tally::segments_recycled);
+  if (!options.replay && options.limit.count() == 0) {
+    require(crashes >= k_least_crashes, "no more than " + with_commas(crashes) + " crashes");
+    require(recycled != 0, "no segment was used again");
+  }
+  return with_commas(crashes) + " crashes, first ones and such in recovery: " +
+         in_words(tallies.short_programs, "1 to 3") + ", " +
+         in_words(tallies.middle, with_commas(k_middle_steps)) + ", " +
+         in_words(tallies.large, with_commas(k_large_steps)) + "; " + with_commas(tallies.sum(&Tally::steps)) +
+         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, every case twice the same";
 }
 
 }  // namespace

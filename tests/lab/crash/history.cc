@@ -92,8 +92,9 @@ std::string difference(const Content& found, const Content& due) {
   return {};
 }
 
-void History::begin_with(Content content) {
+void History::begin_with(Content content, Seq told_before) {
   before_ = std::move(content);
+  told_before_ = told_before;
   writes_.clear();
 }
 
@@ -142,10 +143,18 @@ std::optional<Stored> History::last(const Key& key) const {
 }
 
 Seq History::highest() const noexcept {
-  Seq highest = 0;
+  Seq highest = told_before_;
   for (const auto& [key, stored] : before_) highest = std::max(highest, stored.seq);
   for (const Write& write : writes_) highest = std::max(highest, write.has_known_number() ? write.most : write.above);
   return highest;
+}
+
+std::vector<Key> History::keys_of(const std::string& space) const {
+  std::vector<Key> found;
+  for (const auto& [key, writes] : by_key()) {
+    if (key.space == space) found.push_back(key);
+  }
+  return found;
 }
 
 std::map<Key, std::vector<const Write*>> History::by_key() const {
@@ -157,7 +166,22 @@ std::map<Key, std::vector<const Write*>> History::by_key() const {
   return keys;
 }
 
+/// What is wrong with the numbers that clients were told.
+std::string History::judge_numbers() const {
+  std::map<Seq, const Write*> by_number;
+  for (const Write& write : writes_) {
+    if (write.refused || !write.done || !write.has_known_number()) continue;
+    const std::string number = "number " + std::to_string(write.most) + " of " + name_of(write.key);
+    if (write.most <= told_before_) return number + " is not above those of lives before";
+    const auto [other, is_first] = by_number.emplace(write.most, &write);
+    const bool one_batch = write.batch != 0 && other->second->batch == write.batch;
+    if (!is_first && !one_batch) return number + " was also given to " + name_of(other->second->key);
+  }
+  return {};
+}
+
 std::string History::judge(const Content& found, Seq cut) const {
+  if (std::string wrong = judge_numbers(); !wrong.empty()) return wrong;
   const auto at = [](const Content& content, const Key& key) {
     const auto stored = content.find(key);
     return stored == content.end() ? std::nullopt : std::optional(stored->second);
@@ -188,7 +212,8 @@ std::string History::judge(const Content& found, Seq cut) const {
     const std::optional<Stored> now = at(found, write.key);
     if (now && now->value == write.value) continue;
     const auto may_be_later = [&](const Write& other) {
-      return other.key == write.key && other.batch != write.batch && other.most > write.above;
+      return other.key == write.key && other.batch != write.batch && !other.refused && other.most > write.above &&
+             other.above + 1 < cut;
     };
     const bool later = std::ranges::any_of(writes_, may_be_later);
     if (!later) return "a batch is there in part: " + name_of(write.key) + " does not show it";

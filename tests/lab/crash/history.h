@@ -70,8 +70,9 @@ struct Write {
 /// Thread safety: *confined* to whoever runs.
 class History {
  public:
-  /// Forgets all; the life begins with this.
-  void begin_with(Content content);
+  /// Forgets all; the life begins with this. No number that a client was told
+  /// in lives before is above `told_before`.
+  void begin_with(Content content, Seq told_before = 0);
 
   /// A write that begins: its place in the history.
   [[nodiscard]] std::size_t begin(Write write);
@@ -93,19 +94,24 @@ class History {
   /// The last write to a key, or what was there before all.
   [[nodiscard]] std::optional<Stored> last(const Key& key) const;
 
-  /// The highest number that any client has been told.
+  /// All keys of a space that were there at the beginning or are written.
+  [[nodiscard]] std::vector<Key> keys_of(const std::string& space) const;
+
+  /// The highest number that any client has been told, in lives before too.
   [[nodiscard]] Seq highest() const noexcept;
 
   /// What is wrong with what recovery found, whose cut was `cut`; empty if
   /// nothing: it must be an exact prefix by number, hold all that was durable,
-  /// and batches whole.
+  /// and batches whole; and no number may have been given out twice.
   [[nodiscard]] std::string judge(const Content& found, Seq cut) const;
 
  private:
   struct ByKey;
   [[nodiscard]] std::map<Key, std::vector<const Write*>> by_key() const;
+  [[nodiscard]] std::string judge_numbers() const;
 
   Content before_;
+  Seq told_before_ = 0;
   std::vector<Write> writes_;
 };
 
