@@ -31,6 +31,8 @@ struct Tally {
   std::uint64_t steps = 0;
   /// Segments that were begun in files of former ones.
   std::uint64_t segments_recycled = 0;
+  /// Cases that were run once more.
+  std::uint64_t twice = 0;
 };
 
 /// The lives of one directory. In each a program runs in a simulation, and at

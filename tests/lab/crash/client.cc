@@ -23,10 +23,9 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",   "erase",           "batch",     "add",        "drop_space",    "sync",
-      "round", "rotate",          "reopen",    "put_sync",   "put_if_absent", "update",
-      "take",  "compare_and_set", "put_large", "shared_put", "shared_update", "shared_batch",
-      "release"};
+      "put",       "erase",      "batch",         "add",           "drop_space", "sync", "round",
+      "rotate",    "reopen",     "put_sync",      "put_if_absent", "update",     "take", "compare_and_set",
+      "put_large", "shared_put", "shared_update", "shared_batch",  "release"};
   return k_names[static_cast<std::size_t>(step)];
 }
 

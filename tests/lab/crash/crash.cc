@@ -15,6 +15,7 @@ constexpr std::uint64_t k_middle_steps = 200;
 constexpr std::uint64_t k_large_steps = 5'000;
 // Of the random cases.
 constexpr std::uint64_t k_large_one_in = 24;
+constexpr std::uint64_t k_repeat_one_in = 4;
 
 // In random programs; the short ones, which are always all run, come beside them.
 constexpr std::uint64_t k_usual_crashes = 60'000;
@@ -48,8 +49,7 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
     auto& own = program.clients.emplace_back();
     for (std::uint64_t s = 0; s < steps / clients; ++s) {
       auto step = static_cast<Step>(random.below(k_steps));
-      const bool rare =
-          step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::release;
+      const bool rare = step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::release;
       if (step == Step::reopen || (rare && !random.one_in(6))) step = Step::put;
       own.push_back(step);
     }
@@ -72,19 +72,21 @@ struct Tallies {
   Tally middle;
   Tally large;
 
-  [[nodiscard]] std::uint64_t sum(std::uint64_t Tally::* count) const {
+  [[nodiscard]] std::uint64_t sum(std::uint64_t Tally::*count) const {
     return short_programs.*count + middle.*count + large.*count;
   }
 };
 
-/// Runs a case, and once more: the seed must say it all.
-void run_case(std::uint64_t seed, const std::vector<Program>& lives, Tally& tally, bool print) {
+/// Runs a case, and `twice` once more: the seed must say it all.
+void run_case(std::uint64_t seed, const std::vector<Program>& lives, bool twice, Tally& tally, bool print) {
   const auto once = [&](Tally& count, bool say) {
     Case one(seed, count, say);
     for (const Program& program : lives) one.live(program);
     return one.hash();
   };
   const std::uint64_t hash = once(tally, print);
+  if (!twice) return;
+  ++tally.twice;
   Tally again;
   require(once(again, false) == hash,
           "the same seed took another course; replay: tests/lab/run crash --replay --seed=" + std::to_string(seed));
@@ -99,13 +101,13 @@ void run_random(std::uint64_t seed, Tallies& tallies, bool print) {
     lives.push_back(
         random_program(random, large ? k_large_steps : k_middle_steps, 1 + static_cast<unsigned>(random.below(4))));
   }
-  run_case(seed, lives, large ? tallies.large : tallies.middle, print);
+  run_case(seed, lives, print || seed % k_repeat_one_in == 0, large ? tallies.large : tallies.middle, print);
 }
 
 void run_short(std::uint64_t seed, const std::vector<Program>& programs, Tallies& tallies, bool print) {
   const std::uint64_t program = seed & ((std::uint64_t{1} << k_program_bits) - 1);
   require(program < programs.size(), "no case has this seed");
-  run_case(seed, {programs[static_cast<std::size_t>(program)]}, tallies.short_programs, print);
+  run_case(seed, {programs[static_cast<std::size_t>(program)]}, true, tallies.short_programs, print);
 }
 
 std::string in_words(const Tally& tally, const std::string& of) {
@@ -135,11 +137,12 @@ std::string crash(const LegOptions& options) {
     require(crashes >= k_least_crashes, "no more than " + with_commas(crashes) + " crashes");
     require(recycled != 0, "no segment was used again");
   }
-  return with_commas(crashes) + " crashes, first ones and such in recovery: " +
-         in_words(tallies.short_programs, "1 to 3") + ", " +
+  return with_commas(crashes) +
+         " crashes, first ones and such in recovery: " + in_words(tallies.short_programs, "1 to 3") + ", " +
          in_words(tallies.middle, with_commas(k_middle_steps)) + ", " +
          in_words(tallies.large, with_commas(k_large_steps)) + "; " + with_commas(tallies.sum(&Tally::steps)) +
-         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, every case twice the same";
+         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, " +
+         with_commas(tallies.sum(&Tally::twice)) + " cases the same twice";
 }
 
 }  // namespace
