@@ -51,7 +51,7 @@ void World::make_spaces(Seq above) {
 }
 
 void World::drop_spaces(Seq above) {
-  for (const char* name : k_spaces) {
+  for (const std::string& name : store->spaces()) {
     std::vector<std::size_t> writes{history.begin({.key = {"", name}, .value = std::nullopt, .above = above})};
     for (const Key& key : history.keys_of(name)) {
       writes.push_back(history.begin({.key = key, .value = std::nullopt, .above = above}));
