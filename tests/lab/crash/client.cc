@@ -50,15 +50,29 @@ void World::make_spaces(Seq above) {
   }
 }
 
-void World::drop_spaces(Seq above) {
-  for (const std::string& name : store->spaces()) {
-    std::vector<std::size_t> writes{history.begin({.key = {"", name}, .value = std::nullopt, .above = above})};
-    for (const Key& key : history.keys_of(name)) {
-      writes.push_back(history.begin({.key = key, .value = std::nullopt, .above = above}));
-    }
+/// What the log lets go of must be gone from the store: all spaces are dropped,
+/// behind a sync, so that in the log they come before that, and on disk before a
+/// segment is used again.
+void World::release() {
+  const Seq before = sync();
+  const std::vector<std::string> names = store->spaces();
+  for (const std::string& name : names) {
+    const std::size_t gone = history.begin({.key = {"", name}, .value = std::nullopt, .above = before});
     require(must(store->drop_space(name)), "a space was not there to be dropped");
-    for (const std::size_t write : writes) history.returned(write, store->last_seq());
+    history.returned(gone, store->last_seq());
   }
+  const Seq above = sync();
+  // Only now: while a space is there its keys are.
+  for (const std::string& name : names) {
+    for (const Key& key : history.keys_of(name)) {
+      const std::size_t gone = history.begin({.key = key, .value = std::nullopt, .above = before});
+      history.returned(gone, above);
+      history.durable(gone);
+    }
+  }
+  wal::Log& log = *store::Access::core(*store).log();
+  log.release_before(log.next_frame());
+  make_spaces(above);
 }
 
 Seq World::sync() {
@@ -281,20 +295,14 @@ void Client::reopen() {
   world_.open();
 }
 
-/// What the log lets go of must be gone from the store: all is dropped, behind
-/// a sync, so that what was dropped comes before that in the log, and on disk
-/// before a segment is used again. Another client's write would be let go of too.
+/// Alone: another client's write would be let go of too.
 void Client::release() {
   // Another one is about to do the same.
   if (world_.releasing) return;
   world_.releasing = true;
   world_.scheduler.await(
       "alone", [this] { return world_.busy == 1; }, std::nullopt);
-  world_.drop_spaces(world_.sync());
-  const Seq above = world_.sync();
-  wal::Log& log = *store::Access::core(*world_.store).log();
-  log.release_before(log.next_frame());
-  world_.make_spaces(above);
+  world_.release();
   world_.releasing = false;
 }
 

@@ -70,9 +70,8 @@ struct World {
   /// Opens the two spaces that clients write to. A space that is not there yet
   /// comes with a number above `above`.
   void make_spaces(Seq above = 0);
-  /// Drops those and what a crash left of others, with all keys: by writes with
-  /// numbers above `above`.
-  void drop_spaces(Seq above);
+  /// Lets the log use its segments again; nobody else writes meanwhile.
+  void release();
   /// Returns once all writes that have returned are on disk, as the history
   /// then knows. All later ones have numbers above what it returns.
   Seq sync();

@@ -16,6 +16,8 @@ constexpr std::uint64_t k_large_steps = 5'000;
 // Of the random cases.
 constexpr std::uint64_t k_large_one_in = 24;
 constexpr std::uint64_t k_repeat_one_in = 4;
+// While there are short ones.
+constexpr std::uint64_t k_short_for_a_random = 3;
 
 // In random programs; the short ones, which are always all run, come beside them.
 constexpr std::uint64_t k_usual_crashes = 60'000;
@@ -124,12 +126,13 @@ std::string crash(const LegOptions& options) {
     if (!is_short) run_random(options.seed, tallies, true);
   }
   const Budget budget(options, k_usual_crashes, k_nightly_crashes);
-  for (std::uint64_t i = 0; !options.replay && budget.in_time() && i < programs.size(); ++i) {
-    run_short(short_seed(options.seed, i), programs, tallies, false);
-  }
-  const auto random_crashes = [&tallies] { return tallies.middle.crashes + tallies.large.crashes; };
-  for (std::uint64_t i = 0; !options.replay && budget.goes_on(random_crashes()); ++i) {
-    run_random((options.seed + i) & ~k_short_flag, tallies, false);
+  const auto goes_on = [&] { return budget.goes_on(tallies.middle.crashes + tallies.large.crashes); };
+  std::uint64_t next_random = options.seed;
+  // In turns, so that those who stop early have seen both.
+  for (std::uint64_t i = 0; !options.replay && (i < programs.size() ? budget.in_time() : goes_on()); ++i) {
+    if (i < programs.size()) run_short(short_seed(options.seed, i), programs, tallies, false);
+    const bool has_turn = i >= programs.size() || i % k_short_for_a_random == 0;
+    if (has_turn && goes_on()) run_random(next_random++ & ~k_short_flag, tallies, false);
   }
   const std::uint64_t crashes = tallies.sum(&Tally::crashes);
   const std::uint64_t recycled = tallies.sum(&Tally::segments_recycled);

@@ -186,11 +186,12 @@ std::string History::judge(const Content& found, Seq cut) const {
     const auto stored = content.find(key);
     return stored == content.end() ? std::nullopt : std::optional(stored->second);
   };
+  const auto has_space = [&found](const Key& key) { return key.space.empty() || found.contains({"", key.space}); };
   const auto keys = by_key();
   std::set<std::uint64_t> seen_batches;
   for (const auto& [key, writes] : keys) {
     // The keys of a space that is not there went with it.
-    if (!key.space.empty() && !found.contains({"", key.space})) continue;
+    if (!has_space(key)) continue;
     const std::optional<Stored> now = at(found, key);
     if (const std::string wrong = judge_key(writes, at(before_, key), now, cut); !wrong.empty()) {
       return name_of(key) + " " + wrong;
@@ -208,7 +209,7 @@ std::string History::judge(const Content& found, Seq cut) const {
   }
   // Of a batch that shows anywhere, every key shows it or a later write.
   for (const Write& write : writes_) {
-    if (!seen_batches.contains(write.batch)) continue;
+    if (!seen_batches.contains(write.batch) || !has_space(write.key)) continue;
     const std::optional<Stored> now = at(found, write.key);
     if (now && now->value == write.value) continue;
     const auto may_be_later = [&](const Write& other) {
