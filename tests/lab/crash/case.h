@@ -29,7 +29,7 @@ struct Tally {
   std::uint64_t crashes = 0;
   std::uint64_t crashes_in_recovery = 0;
   std::uint64_t steps = 0;
-  /// Segments that were begun in files of former ones.
+  /// Segments that were begun in files that the log had let go of.
   std::uint64_t segments_recycled = 0;
   /// Cases that were run once more.
   std::uint64_t twice = 0;
@@ -93,7 +93,7 @@ class Case {
   std::vector<Crash> crashes_;
   std::uint64_t last_image_ = 0;
   std::uint64_t crash_one_in_ = 1;
-  // Files of the log that have had a header.
+  // Files of the log that have had a header written in this life.
   std::set<std::string> segments_;
 
   std::string context_;
