@@ -129,10 +129,15 @@ std::string crash(const LegOptions& options) {
   const auto goes_on = [&] { return budget.goes_on(tallies.middle.crashes + tallies.large.crashes); };
   std::uint64_t next_random = options.seed;
   // In turns, so that those who stop early have seen both.
-  for (std::uint64_t i = 0; !options.replay && (i < programs.size() ? budget.in_time() : goes_on()); ++i) {
-    if (i < programs.size()) run_short(short_seed(options.seed, i), programs, tallies, false);
-    const bool has_turn = i >= programs.size() || i % k_short_for_a_random == 0;
-    if (has_turn && goes_on()) run_random(next_random++ & ~k_short_flag, tallies, false);
+  bool more = !options.replay;
+  for (std::uint64_t i = 0; more; ++i) {
+    const bool is_short = i < programs.size();
+    if (is_short) run_short(short_seed(options.seed, i), programs, tallies, false);
+    more = is_short && budget.in_time();
+    if (is_short && i % k_short_for_a_random != 0) continue;
+    if (!goes_on()) continue;
+    run_random(next_random++ & ~k_short_flag, tallies, false);
+    more = true;
   }
   const std::uint64_t crashes = tallies.sum(&Tally::crashes);
   const std::uint64_t recycled = tallies.sum(&Tally::segments_recycled);
