@@ -8,6 +8,7 @@
 #include <latch>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace actable::base {
 namespace {
@@ -86,6 +87,20 @@ TEST_CASE("a number is above the floor that it is drawn for") {
     if (drawn <= floor || drawn <= last) FAIL("drew " << drawn << " above " << floor << " after " << last);
     last = drawn;
   }
+}
+
+TEST_CASE("leases double while they are used up, to 1,024 numbers, and are short again when one is thrown away") {
+  Epochs epochs;
+  std::vector<Seq> lengths;
+  for (int i = 0; i < 3000; ++i) {
+    (void)write_above(epochs);
+    const Seq length = my_slot(epochs).lease.length;
+    if (lengths.empty() || lengths.back() != length) lengths.push_back(length);
+  }
+  CHECK(lengths == std::vector<Seq>{32, 64, 128, 256, 512, 1024});
+  epochs.bump();
+  (void)write_above(epochs);
+  CHECK(my_slot(epochs).lease.length == 32);
 }
 
 TEST_CASE("a lease ends when the epoch changes") {
@@ -167,6 +182,19 @@ TEST_CASE("advancing seldom begins an epoch at once, and then one a millisecond 
   // The first of the three may be due at once.
   CHECK(steady_clock::now() - began_at >= std::chrono::milliseconds(2));
   CHECK(epochs.safe() == 5);
+}
+
+TEST_CASE("advancing seldom begins an epoch as soon as a millisecond has passed") {
+  using std::chrono::steady_clock;
+  Epochs epochs;
+  for (int i = 0; i < 5; ++i) {
+    while (!epochs.advance_seldom()) {
+    }
+    const auto due = steady_clock::now() + std::chrono::milliseconds(1);
+    while (steady_clock::now() < due) {
+    }
+    CHECK(epochs.advance_seldom());
+  }
 }
 
 TEST_CASE("an overflow of the count is an epoch more, and nothing else") {

@@ -19,6 +19,7 @@ constinit std::atomic<std::uint64_t> g_failed{0};
 constinit std::atomic<std::uint64_t> g_first{0};
 constinit std::atomic<std::uint64_t> g_last{0};
 constinit std::atomic<std::int64_t> g_live{0};
+constinit std::atomic<std::int64_t> g_mappings{0};
 
 std::function<void(std::uint64_t)>& watcher() {
   static std::function<void(std::uint64_t)> instance;
@@ -64,6 +65,7 @@ void heal() noexcept { g_last.store(0, std::memory_order_relaxed); }
 std::uint64_t count() noexcept { return g_count.load(std::memory_order_relaxed); }
 std::uint64_t failed() noexcept { return g_failed.load(std::memory_order_relaxed); }
 std::int64_t live() noexcept { return g_live.load(std::memory_order_relaxed); }
+std::int64_t mappings() noexcept { return g_mappings.load(std::memory_order_relaxed); }
 void watch(std::function<void(std::uint64_t)> to_call) { watcher() = std::move(to_call); }
 
 namespace detail {
@@ -130,14 +132,20 @@ void* mmap(void* at, std::size_t bytes, int protection, int flags, int file, off
   }
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): there is no other way round this name
   const long mapped = syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
-  if (mapped != -1) actable::test::allocations::taken(reinterpret_cast<void*>(mapped));
+  if (mapped != -1) {
+    actable::test::allocations::taken(reinterpret_cast<void*>(mapped));
+    actable::test::allocations::g_mappings.fetch_add(1, std::memory_order_relaxed);
+  }
   return reinterpret_cast<void*>(mapped);
 }
 
 int munmap(void* at, std::size_t bytes) noexcept {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
   const long done = syscall(SYS_munmap, at, bytes);
-  if (done == 0) actable::test::allocations::g_live.fetch_sub(1, std::memory_order_relaxed);
+  if (done == 0) {
+    actable::test::allocations::g_live.fetch_sub(1, std::memory_order_relaxed);
+    actable::test::allocations::g_mappings.fetch_sub(1, std::memory_order_relaxed);
+  }
   return static_cast<int>(done);
 }
 

@@ -28,6 +28,9 @@ void watch(std::function<void(std::uint64_t)> watcher);
 /// Blocks and mappings, counted or not, that were not given back yet.
 [[nodiscard]] std::int64_t live() noexcept;
 
+/// The mappings among them.
+[[nodiscard]] std::int64_t mappings() noexcept;
+
 namespace detail {
 inline constinit thread_local int t_counted = 0;
 inline constinit thread_local int t_spared = 0;

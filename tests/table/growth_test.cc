@@ -171,6 +171,15 @@ TEST_CASE("a tombstone stays while a writer could number below it, and goes afte
   CHECK(table.put("erased", "again") > erasure);
 }
 
+TEST_CASE("a segment that one bucket has filled is replaced by one with room for half as much again") {
+  Table table;
+  const std::size_t before = table.stats().bytes;
+  for (std::uint64_t i = 0; table.stats().rebuilds == 0; ++i) table.put(table.key_at(i << 7, i), "v");
+  // All 31 chain buckets were in use: as many, 15 and 8 more.
+  CHECK(table.stats().bytes - before == (31 + 15 + 8 - table::Segment::k_chain_buckets) * sizeof(table::Bucket));
+  CHECK(table.stats().segments == 1);
+}
+
 TEST_CASE("what is dropped and replaced is used again") {
   Table table;
   std::uint64_t next = 0;
@@ -182,6 +191,25 @@ TEST_CASE("what is dropped and replaced is used again") {
     if (wave == 20) carved = table.memory.carved_bytes();
   }
   INFO(carved << " bytes carved after 20 waves, " << table.memory.carved_bytes() << " after 60");
+  CHECK(table.memory.carved_bytes() <= carved + carved / 4);
+}
+
+TEST_CASE("what is erased in one bucket alone is used again, whichever it is") {
+  // The first and the last of a segment, and one between.
+  const std::uint64_t bucket = GENERATE(values<std::uint64_t>({0, 64, table::Segment::k_home_buckets - 1}));
+  Table table;
+  std::uint64_t next = 0;
+  std::size_t carved = 0;
+  for (int wave = 0; wave < 200; ++wave) {
+    for (const std::uint64_t end = next + 100; next < end; ++next) {
+      const std::string name = table.key_at(next << 7 | bucket, next);
+      table.put(name, std::string(100, 'v'));
+      table.erase(name);
+    }
+    table.epochs.advance();
+    if (wave == 50) carved = table.memory.carved_bytes();
+  }
+  INFO(carved << " bytes carved after 50 waves, " << table.memory.carved_bytes() << " after 200");
   CHECK(table.memory.carved_bytes() <= carved + carved / 4);
 }
 

@@ -2,6 +2,7 @@
 #include "tests/support/failing_memory.h"
 #include "tests/table/table_fixture.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -131,7 +132,9 @@ TEST_CASE(
 }
 
 TEST_CASE("a level of the directory for which there is no memory is made when there is") {
-  Table table;
+  const std::int64_t mappings = test::allocations::mappings();
+  std::optional<Table> of_its_own(std::in_place);
+  Table& table = *of_its_own;
   // They agree in the first 12 bits of their hashes, so the directory needs
   // more levels than it begins with.
   std::vector<std::string> keys;
@@ -153,6 +156,10 @@ TEST_CASE("a level of the directory for which there is no memory is made when th
   // Two halves at each split, and a level each from the tenth on.
   CHECK(table.stats().splits >= 10);
   CHECK(failures >= 1);
+  // Levels, and the memory of records and segments.
+  CHECK(test::allocations::mappings() > mappings);
+  of_its_own.reset();
+  CHECK(test::allocations::mappings() == mappings);
 }
 
 }  // namespace

@@ -297,16 +297,18 @@ TEST_CASE("what a stopped thread is about to write is not lost when its segment 
       {"table.chain", table::Bucket::k_slots, table::Bucket::k_slots},
   }));
   INFO("at " << point);
-  constexpr std::uint64_t k_its_bucket = 5;
+  // The first and the last bucket of a segment, and one between.
+  const std::uint64_t its_bucket = GENERATE(values<std::uint64_t>({0, 5, table::Segment::k_home_buckets - 1}));
   constexpr std::uint64_t k_other_bucket = 6;
+  INFO("in bucket " << its_bucket);
   Table table;
   const auto key_in = [&table](std::uint64_t bucket, std::uint64_t i) { return table.key_at(i << 20 | bucket, i); };
-  for (std::uint64_t i = 0; i < keys_before; ++i) table.put(key_in(k_its_bucket, i), "before");
-  ParkedThread parked(point, 1, [&] { table.put(key_in(k_its_bucket, key), "stopped"); });
+  for (std::uint64_t i = 0; i < keys_before; ++i) table.put(key_in(its_bucket, i), "before");
+  ParkedThread parked(point, 1, [&] { table.put(key_in(its_bucket, key), "stopped"); });
   REQUIRE(parked.stopped());
   for (std::uint64_t i = 0; table.stats().rebuilds == 0; ++i) table.put(key_in(k_other_bucket, i), "other");
   parked.resume();
-  for (std::uint64_t i = 0; i < keys_before; ++i) CHECK(table.find(key_in(k_its_bucket, i)).has_value());
-  REQUIRE(table.find(key_in(k_its_bucket, key)).has_value());
-  CHECK(table.find(key_in(k_its_bucket, key))->value == "stopped");
+  for (std::uint64_t i = 0; i < keys_before; ++i) CHECK(table.find(key_in(its_bucket, i)).has_value());
+  REQUIRE(table.find(key_in(its_bucket, key)).has_value());
+  CHECK(table.find(key_in(its_bucket, key))->value == "stopped");
 }

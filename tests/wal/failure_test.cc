@@ -122,6 +122,30 @@ TEST_CASE("a log that fails tells its host so, once, and why") {
   CHECK_THAT(told.front(), test::ContainsSubstring("/simulated/log-00000001"));
 }
 
+TEST_CASE("of several frames of one buffer none is written behind the one that finds no place") {
+  SimulatedDisk disk;
+  FaultyFileSystem files(disk);
+  constexpr std::size_t k_small_bytes = 3000;
+  {
+    Life life(files, log_options(LogIo::pwrite));
+    life.write_durably("first", std::string(20'000, 'v'));
+    files.delay(Call::write, 1h);
+    life.write("blocks the log's thread", "");
+    REQUIRE(files.wait_until_delayed(Call::write));
+    // For the next segment, and, in a frame of its own, for the room left in this one.
+    life.write("large", std::string(50'000, 'v'));
+    (void)life.epochs().bump();
+    life.write("small", std::string(k_small_bytes, 'v'));
+    files.fail_from(Call::open, 1);
+    files.delay(Call::write, 0s);
+    until("the log has failed", [&] { return life.log().failed(); });
+  }
+  for (const auto& frame : test::frames_on(disk, log_options(LogIo::pwrite))) {
+    CHECK_FALSE((frame.header.payload_bytes >= k_small_bytes && frame.header.payload_bytes < 2 * k_small_bytes));
+  }
+  CHECK(must(look(disk, log_options(LogIo::pwrite))).records.size() == 2);
+}
+
 TEST_CASE("everyone who waits when the log fails is told") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;

@@ -48,7 +48,8 @@ TEST_CASE(
   const auto more = left->killed();
   more->bytes(first).resize(3 * base::k_block_bytes);
   more->bytes(first).back() = std::byte{1};
-  const auto found = Life::begin(*more->killed(), k_options);
+  const auto damaged = more->killed();
+  const auto found = Life::begin(*damaged, k_options);
   CHECK(outcome(found) == "corrupt");
   CHECK_THAT(found.error().message, test::ContainsSubstring("/STORE: offset 0: the file is missing"));
 
