@@ -161,7 +161,7 @@ Result<void> Log::start(const Recovery& recovery) {
       listed[i].close();
       spare.push_back(std::move(listed[i]));
     }
-    segments.take_over(std::move(live), end.offset, std::move(spare));
+    segments.take_over(std::move(live), end.offset, std::move(spare), end.era + 1);
   }
 
   auto queue = files_.make_queue(options_.log_io);

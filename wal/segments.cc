@@ -108,7 +108,8 @@ Segments::Segments(base::FileSystem& files, std::filesystem::path directory, std
                    std::uint64_t segment_bytes)
     : files_(files), directory_(std::move(directory)), store_id_(store_id), segment_bytes_(segment_bytes) {}
 
-void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare) {
+void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare,
+                         std::uint64_t era) {
   for (const SegmentFile& segment : spare) {
     if (!segment.ours) taken_numbers_.insert(segment.file_number);
   }
@@ -123,8 +124,10 @@ void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, st
   }
   // A file whose header was lost in a crash may hold frames of a generation
   // that nothing else tells of; used again with that one it would bring void
-  // frames back. A crash loses at most one header in each file.
-  generation_last_ += live.size() + spare.size();
+  // frames back. So each era has generations of its own: frames of an era are
+  // written when its recovery frame is on disk, and then the next era is another.
+  constexpr unsigned k_generation_bits = 32;
+  generation_last_ = std::max(generation_last_, era << k_generation_bits);
   std::ranges::move(live, std::back_inserter(live_));
   spare_ = std::move(spare);
   offset_ = offset;

@@ -75,8 +75,9 @@ class Segments {
 
   /// Takes over what recovery found: `live` in the order of generations, the
   /// last of which is open and goes on at `offset`; `spare` to be used again, as
-  /// far as the files are ours.
-  void take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare);
+  /// far as the files are ours. The segments begun from now on are of `era`.
+  void take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare,
+                 std::uint64_t era);
 
   /// A place for a frame of `bytes` (a multiple of the block), in the next
   /// segment if this one has no room. Fails with io_error.

@@ -162,6 +162,18 @@ TEST_CASE("a crash at any step of letting segments go keeps what lies behind the
   }
 }
 
+TEST_CASE("no generation comes again in a later era, though the headers of an earlier one are lost") {
+  // What the opening after a crash knows is the same both times: no header.
+  const auto begun_in = [](std::uint64_t era) {
+    SimulatedDisk disk;
+    Segments segments(disk, "/simulated", 1, k_options.segment_bytes);
+    segments.take_over({}, 0, {}, era);
+    return must(segments.place(base::k_block_bytes, 1, era)).generation;
+  };
+  constexpr std::uint64_t k_segments_of_an_era = std::uint64_t{1} << 30;
+  CHECK(begun_in(4) > begun_in(3) + k_segments_of_an_era);
+}
+
 TEST_CASE("a segment under another's name, or with another's header, is told with the name it had") {
   const LongLog log;
   const auto refused = [](test::SimulatedDisk& disk) {
