@@ -32,7 +32,7 @@ class Tally {
   /// Throws what was found.
   void require_none() const {
     // What reads as a shorter log, as documented, is a small part of all.
-    constexpr std::uint64_t k_one_in = 25;
+    constexpr std::uint64_t k_one_in = 10;
     require((came(Verdict::limit) + came(Verdict::shortened)) * k_one_in <= came(Verdict::refused),
             "more than a few damages read as a shorter log: " + words());
     if (faults_ == 0) return;
