@@ -25,7 +25,7 @@ namespace {
 constexpr unsigned k_lives_max = 48;
 
 /// A point is tried so often before the leg says that nobody comes to it.
-constexpr unsigned k_tries_max = 12;
+constexpr unsigned k_tries_max = 24;
 
 /// Points by turns, so that each has its dead. A point that was missed is tried
 /// again at once, at its first passage.
