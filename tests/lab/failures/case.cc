@@ -2,8 +2,8 @@
 
 #include "base/park.h"
 #include "store/access.h"
-#include "tests/lab/failures/last_words.h"
 #include "tests/lab/failures/life.h"
+#include "tests/lab/last_words.h"
 #include "tests/lab/leg.h"
 #include "tests/support/results.h"
 
@@ -102,7 +102,8 @@ Came run_case(std::uint64_t seed, const Failing& failing, const std::string& rep
   std::vector<Moment> moments;
   const std::string context = describe(failing) + "\n" + replay;
   std::string trace;
-  const LastWords last_words(context);
+  LastWords last_words("failures");
+  last_words.now(context);
   {
     Scheduler scheduler(seed, 4);
     scheduler.print_notes(print);

@@ -1,9 +1,9 @@
 // Bit rot: does every small damage to a small log to see that opening it
 // refuses, saying where and what to do, or gives back just what was written.
 
+#include "tests/lab/last_words.h"
 #include "tests/lab/leg.h"
 #include "tests/lab/rot/judge.h"
-#include "tests/lab/rot/last_words.h"
 
 #include <array>
 #include <cstdint>
@@ -99,7 +99,7 @@ void damage_log(SmallLog& log, SmallLog& other, test::Random& random, const Budg
 
 std::string work(const LegOptions& options) {
   Tally tally;
-  LastWords last_words;
+  LastWords last_words("rot");
   const Budget budget(options, 1, 100);
   for (std::uint64_t pass = 0; budget.goes_on(pass); ++pass) {
     test::Random random(options.seed + pass);
