@@ -19,6 +19,16 @@ namespace actable::wal {
 
 inline constexpr std::uint32_t k_format_version = 1;
 
+/// What a log that is opened may hold at most; no store comes near it. Above
+/// them what the next life writes might not fit its fields.
+inline constexpr std::uint64_t k_era_max = (std::uint64_t{1} << 31) - 1;
+inline constexpr std::uint64_t k_frame_number_max = std::uint64_t{1} << 62;
+inline constexpr Seq k_opening_seq_max = Seq{1} << 61;
+
+/// The generations of an era have its number above these bits, but for those of
+/// the first, which begin at 1.
+inline constexpr unsigned k_generation_bits = 32;
+
 /// First block of a segment file.
 struct SegmentHeader {
   /// Higher with each use of a file, in any file: bytes of an earlier use never
@@ -98,7 +108,7 @@ struct LogRecord {
 };
 
 inline constexpr std::size_t k_record_header_bytes = 20;
-/// No store comes near it, and numbers above every number in the log fit 64 bits.
+/// A life that begins at `k_opening_seq_max` does not come to it.
 inline constexpr Seq k_seq_max = Seq{1} << 62;
 
 [[nodiscard]] constexpr std::size_t record_bytes(std::size_t key_bytes, std::size_t value_bytes) noexcept {

@@ -82,6 +82,7 @@ class Replay {
       : directory_(directory), identity_(identity), segments_(segments), apply_(apply) {}
 
   Result<LogEnd> run() {
+    if (auto possible = check_headers(); !possible) return std::unexpected(possible.error());
     if (auto distinct = check_distinct(); !distinct) return std::unexpected(distinct.error());
     if (auto found = find_first(); !found) return std::unexpected(found.error());
     while (true) {
@@ -97,6 +98,9 @@ class Replay {
     }
     end_.records_discarded += pending_.discard(end_.cut);
     end_.numbers_end = std::max({end_.numbers_end, end_.cut, pending_.seq_max() + 1});
+    if (end_.era > k_era_max || end_.next_frame > k_frame_number_max || end_.numbers_end > k_opening_seq_max) {
+      return corrupt(current_, offset_, "the log's numbers are higher than those of any store");
+    }
     return std::move(end_);
   }
 
@@ -106,6 +110,18 @@ class Replay {
                                         what +
                                         "; restore the directory from a backup, or salvage what is readable with "
                                         "`actable-shell DIR repair NEWDIR`");
+  }
+
+  Result<void> check_headers() {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const SegmentHeader& header = segments_[i].header;
+      if (segments_[i].state != HeaderState::whole) continue;
+      if (header.era > k_era_max || header.first_frame > k_frame_number_max ||
+          header.generation >> k_generation_bits > header.era) {
+        return corrupt(i, 0, "impossible segment header");
+      }
+    }
+    return {};
   }
 
   /// No generation is used twice: two files of one are a copy and its original,

@@ -110,23 +110,19 @@ Segments::Segments(base::FileSystem& files, std::filesystem::path directory, std
 
 void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare,
                          std::uint64_t era) {
-  for (const SegmentFile& segment : spare) {
-    if (!segment.ours) taken_numbers_.insert(segment.file_number);
-  }
-  std::erase_if(spare, [](const SegmentFile& segment) { return !segment.ours; });
   for (const auto* group : {&live, &spare}) {
     for (const SegmentFile& segment : *group) {
-      file_number_last_ = std::max(file_number_last_, segment.file_number);
+      taken_numbers_.insert(segment.file_number);
       if (segment.state == HeaderState::whole) {
         generation_last_ = std::max(generation_last_, segment.header.generation);
       }
     }
   }
+  std::erase_if(spare, [](const SegmentFile& segment) { return !segment.ours; });
   // A file whose header was lost in a crash may hold frames of a generation
   // that nothing else tells of; used again with that one it would bring void
   // frames back. So each era has generations of its own: frames of an era are
   // written when its recovery frame is on disk, and then the next era is another.
-  constexpr unsigned k_generation_bits = 32;
   generation_last_ = std::max(generation_last_, era << k_generation_bits);
   std::ranges::move(live, std::back_inserter(live_));
   spare_ = std::move(spare);
@@ -152,11 +148,12 @@ std::vector<base::File*> Segments::take_dirty(std::uint64_t completed_through) {
 }
 
 Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
+  // A number that was tried and failed is not tried again: its file may be there.
   do {
-    ++file_number_last_;
-  } while (taken_numbers_.contains(file_number_last_));
-  SegmentFile segment{.file_number = file_number_last_,
-                      .path = directory_ / segment_file_name(file_number_last_),
+    ++file_number_tried_;
+  } while (taken_numbers_.contains(file_number_tried_));
+  SegmentFile segment{.file_number = file_number_tried_,
+                      .path = directory_ / segment_file_name(file_number_tried_),
                       .bytes = bytes,
                       .files = &files_};
   auto file = files_.open(segment.path, {.create = true, .write = true, .direct = true});

@@ -124,8 +124,8 @@ class Segments {
   std::uint64_t offset_ = 0;
   std::uint64_t prewritten_ = 0;
   std::uint64_t generation_last_ = 0;
-  std::uint64_t file_number_last_ = 0;
-  // Numbers of files that are not ours.
+  std::uint64_t file_number_tried_ = 0;
+  // Numbers of files found, ours or not.
   std::set<std::uint64_t> taken_numbers_;
 };
 

@@ -179,5 +179,77 @@ TEST_CASE("a marker whose cut is below the one reached is refused, one that repe
   CHECK(test::difference(must(look(*disk, k_options)).records, before) == "");
 }
 
+/// A log whose only frame is the recovery frame of its only segment.
+std::string open_with(const SegmentHeader& segment, const FrameHeader& frame) {
+  constexpr std::uint64_t k_store_id = 0x1122334455667788;
+  SimulatedDisk disk;
+  must(write_identity(disk, k_options.directory,
+                      {k_format_version, k_store_id, 7, segment.generation, segment.first_frame}));
+  std::vector<std::byte> bytes(16 * base::k_block_bytes);
+  encode(segment, k_store_id, std::span(bytes).first(base::k_block_bytes));
+  seal_frame(frame, k_store_id, std::span(bytes).subspan(base::k_block_bytes));
+  disk.put(segment_file_name(1), bytes);
+  return outcome(Life::begin(disk, k_options));
+}
+
+std::string open_with_era(std::uint64_t segment, std::uint64_t frame) {
+  return open_with({1, 1, segment, 1}, {FrameHeader::k_recovery, 1, 1, frame, base::first_seq_of(1)});
+}
+
+std::string open_with_number(std::uint64_t number) {
+  return open_with({1, number, 1, 1}, {FrameHeader::k_recovery, 1, number, 1, base::first_seq_of(1)});
+}
+
+std::string open_with_generation(std::uint64_t generation, std::uint64_t era) {
+  return open_with({generation, 1, era, 1}, {FrameHeader::k_recovery, generation, 1, era, base::first_seq_of(1)});
+}
+
+std::string open_with_cut(Seq cut) { return open_with({1, 1, 1, 1}, {FrameHeader::k_recovery, 1, 1, 1, cut}); }
+
+TEST_CASE("numbers that no store comes to are refused: what follows them would not fit") {
+  constexpr std::uint64_t k_highest = ~std::uint64_t{0};
+  CHECK(open_with_era(1, 1) == "ok");
+  CHECK(open_with_era(1, k_era_max) == "ok");
+  CHECK(open_with_era(k_era_max, k_era_max) == "ok");
+  for (const std::uint64_t era : {k_era_max + 1, std::uint64_t{1} << 32, k_highest - 1, k_highest}) {
+    INFO("era " << era);
+    CHECK(open_with_era(1, era) == "corrupt");
+    CHECK(open_with_era(era, era) == "corrupt");
+  }
+  CHECK(open_with_number(k_frame_number_max - 1) == "ok");
+  for (const std::uint64_t number : {k_frame_number_max, k_highest - 1, k_highest}) {
+    INFO("frame " << number);
+    CHECK(open_with_number(number) == "corrupt");
+  }
+  constexpr std::uint64_t k_generations = std::uint64_t{1} << k_generation_bits;
+  CHECK(open_with_generation(4 * k_generations - 1, 3) == "ok");
+  for (const std::uint64_t generation : {4 * k_generations, k_highest - 1, k_highest}) {
+    INFO("generation " << generation);
+    CHECK(open_with_generation(generation, 3) == "corrupt");
+  }
+  CHECK(open_with_cut(k_opening_seq_max) == "ok");
+  for (const Seq cut : {k_opening_seq_max + 1, k_seq_max, k_highest - 1, k_highest}) {
+    INFO("cut " << cut);
+    CHECK(open_with_cut(cut) == "corrupt");
+  }
+}
+
+TEST_CASE("a number behind the end that no store comes to is refused") {
+  for (const Seq seq : {k_opening_seq_max, k_seq_max}) {
+    const auto disk = two_lives();
+    const auto frames = frames_on(*disk, k_options);
+    const auto last = std::prev(std::ranges::find_if(frames.rbegin(), frames.rend(), second_marker).base());
+    reseal(*disk, *last, [seq](FrameHeader& header, std::span<std::byte> payload) {
+      header.cut = 0;
+      base::store_le(payload.data(), seq);
+    });
+    auto& bytes = disk->bytes(last->file);
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last->offset + frame_bytes(last->header.payload_bytes)),
+              bytes.end(), std::byte{0});
+    CHECK(outcome(look(*disk, k_options)) == "corrupt");
+    CHECK(outcome(Life::begin(*disk, k_options)) == "corrupt");
+  }
+}
+
 }  // namespace
 }  // namespace actable::wal

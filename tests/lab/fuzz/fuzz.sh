@@ -56,13 +56,21 @@ figures() { # NAME
 }
 
 run_target() { # NAME
-  local status=0
-  "run_$engine" "$1" "$root/build/$engine/$1.log" || status=1
-  if ((status)); then
-    printf 'fuzz: FOUND: in %s; what it said is in build/%s/%s.log; repeat it with: build/%s/lab/fuzz_%s FILE\n' \
-      "$1" "$engine" "$1" "$engine" "$1"
-  fi
-  return "$status"
+  touch "$root/build/$engine/$1.began"
+  "run_$engine" "$1" "$root/build/$engine/$1.log" && return
+  printf 'fuzz: FOUND: in %s; what it said is in build/%s/%s.log; repeat it with: build/%s/lab/fuzz_%s FILE\n' \
+    "$1" "$engine" "$1" "$engine" "$1"
+  print_input "$1"
+  return 1
+}
+
+# Prints the newest input that was found, for where only this output is kept.
+print_input() { # NAME
+  local file
+  file=$(find "$found" "$root/build/afl/$1/default/crashes" -type f -newer "$root/build/$engine/$1.began" \
+    \( -name "$1-*" -o -name 'id:*' \) 2>/dev/null | head -n 1)
+  [[ -n $file ]] || return 0
+  printf 'fuzz: FILE is the output of: base64 -d <<< %s | gunzip\n' "$(gzip -9 <"$file" | base64 -w 0)"
 }
 
 run_fuzz() { # NAME LOG
