@@ -11,6 +11,7 @@
 #include <msgpack.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -118,7 +119,37 @@ template <class T>
 struct StringSink {
   std::string bytes;
   void write(const char* data, std::size_t size) { bytes.append(data, size); }
+
+  /// A number of `Bits` as msgpack has it: its type, then the highest byte first.
+  template <class Bits>
+  void write_bits(unsigned char type, Bits bits) {
+    bytes.push_back(static_cast<char>(type));
+    for (std::size_t shift = sizeof bits * 8; shift > 0;) {
+      shift -= 8;
+      bytes.push_back(static_cast<char>(bits >> shift & 0xff));
+    }
+  }
 };
+
+}  // namespace typed
+}  // namespace actable
+
+// The library packs a floating-point number that happens to be whole as an
+// integer. So -0.0 would come back as 0.0, and numbers at the end of the range
+// of integers are converted beyond it, which C++ leaves undefined.
+template <>
+inline msgpack::packer<actable::typed::StringSink>& msgpack::packer<actable::typed::StringSink>::pack_float(float d) {
+  m_stream.write_bits(0xca, std::bit_cast<std::uint32_t>(d));
+  return *this;
+}
+template <>
+inline msgpack::packer<actable::typed::StringSink>& msgpack::packer<actable::typed::StringSink>::pack_double(double d) {
+  m_stream.write_bits(0xcb, std::bit_cast<std::uint64_t>(d));
+  return *this;
+}
+
+namespace actable {
+namespace typed {
 
 /// Fails with a reason, without subject, as
 ///   invalid_argument  the type's own packing threw

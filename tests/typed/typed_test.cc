@@ -1,7 +1,9 @@
 #include <actable/store.h>
 #include <actable/typed.h>
 
+#include <bit>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -118,6 +120,29 @@ TEST_CASE("types that msgpack knows need no definition") {
   Fixture<std::vector<std::optional<int>>> lists;
   REQUIRE(lists.typed.put("k", {1, std::nullopt, -3}));
   REQUIRE(lists.typed.get("k").value() == std::vector<std::optional<int>>{1, std::nullopt, -3});
+}
+
+template <class Number, class Bits>
+void expect_every_bit_back(std::vector<Number> numbers) {
+  using Limits = std::numeric_limits<Number>;
+  for (const Number n : {Limits::min(), Limits::max(), Limits::denorm_min(), Limits::infinity(), Limits::quiet_NaN()}) {
+    numbers.push_back(n);
+  }
+  for (const Number number : numbers) {
+    for (const Number n : {number, -number}) {
+      const auto bytes = actable::typed::pack(n).value();
+      REQUIRE(bytes.size() == 1 + sizeof(Number));
+      REQUIRE(std::bit_cast<Bits>(actable::typed::unpack<Number>(bytes).value()) == std::bit_cast<Bits>(n));
+    }
+  }
+}
+
+TEST_CASE("a floating-point number comes back bit for bit") {
+  // Whole ones among them, at the ends of the ranges of integers too.
+  expect_every_bit_back<double, std::uint64_t>({0.0, 0.1, 1.0, 0x1p53, 0x1p63, 0x1p64, 0x1p65});
+  expect_every_bit_back<float, std::uint32_t>({0.0F, 0.1F, 1.0F, 0x1p24F, 0x1p63F, 0x1p64F, 0x1p65F});
+  // Who packs them as integers is understood.
+  REQUIRE(actable::typed::unpack<double>("\x07").value() == 7.0);
 }
 
 TEST_CASE("fields added at the end are read by both versions") {
