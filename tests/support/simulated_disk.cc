@@ -128,18 +128,36 @@ SimulatedDisk::SimulatedDisk(const Image& image) {
   names_since_sync_ = {names_};
 }
 
+SimulatedDisk::Names SimulatedDisk::names_left(Survival survival, Random& random) const {
+  if (survival == Survival::none) return names_since_sync_.front();
+  if (survival == Survival::all) return names_since_sync_.back();
+  if (survival == Survival::prefix) {
+    return names_since_sync_[static_cast<std::size_t>(random.below(names_since_sync_.size()))];
+  }
+  Names left = names_since_sync_.front();
+  for (std::size_t i = 1; i < names_since_sync_.size(); ++i) {
+    if (random.one_in(2)) continue;
+    const Names& before = names_since_sync_[i - 1];
+    const Names& after = names_since_sync_[i];
+    for (const auto& [name, inode] : before) {
+      if (!after.contains(name)) left.erase(name);
+    }
+    for (const auto& [name, inode] : after) {
+      const auto was = before.find(name);
+      if (was == before.end() || was->second != inode) left[name] = inode;
+    }
+  }
+  return left;
+}
+
 SimulatedDisk::Image SimulatedDisk::image(Survival survival, Random& random) const {
   const std::lock_guard lock(mutex_);
-  const std::size_t names_last = names_since_sync_.size() - 1;
-  const std::size_t names = survival == Survival::none  ? 0
-                            : survival == Survival::all ? names_last
-                                                        : static_cast<std::size_t>(random.below(names_last + 1));
   // Of all files together, the change that is the first to be lost.
   const std::uint64_t lost_from = survival == Survival::none     ? 0
                                   : survival == Survival::prefix ? changes_ - random.below(12)
                                                                  : ~std::uint64_t{0};
   Image left;
-  for (const auto& [name, inode] : names_since_sync_[names]) {
+  for (const auto& [name, inode] : names_left(survival, random)) {
     std::vector<std::byte>& bytes = left[name] = inode->synced;
     for (const Write& write : inode->unsynced) {
       if (write.number >= lost_from) continue;

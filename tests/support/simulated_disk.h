@@ -23,7 +23,8 @@ enum class Survival {
   all,
   /// What came first, up to some write.
   prefix,
-  /// Each sector of 512 bytes, or each block, for itself.
+  /// Each sector of 512 bytes, or each block, and each change of a name, for
+  /// itself.
   some,
   /// As `some`; and sectors that were being written are torn in their middle or
   /// hold rubbish.
@@ -41,8 +42,8 @@ struct DiskChange {
 /// A disk in memory, of one directory, that can lose its power.
 ///
 /// What was written to a file and not synced may or may not survive, each block
-/// for itself and in any order; what was done to names and not synced survives
-/// up to some point. Its files have no descriptor, so that both kinds of queue
+/// for itself and in any order; and so may each creation, renaming and removal.
+/// Its files have no descriptor, so that both kinds of queue
 /// run through it. Must outlive its files.
 ///
 /// Thread safety: *synchronized*, but for `bytes`.
@@ -120,6 +121,8 @@ class SimulatedDisk : public base::FileSystem {
   void tell(const DiskChange& change) const {
     if (watcher_) watcher_(change);
   }
+  /// The names, had the power been cut now.
+  [[nodiscard]] Names names_left(Survival survival, Random& random) const;
   [[nodiscard]] Result<std::unique_ptr<base::File>> open_or_create(const std::filesystem::path& path,
                                                                    base::OpenMode mode);
   [[nodiscard]] Result<void> change(const std::filesystem::path& path);

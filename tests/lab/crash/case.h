@@ -31,8 +31,6 @@ struct Tally {
   std::uint64_t steps = 0;
   /// Segments that were begun in files that the log had let go of.
   std::uint64_t segments_recycled = 0;
-  /// Cases that were run once more.
-  std::uint64_t twice = 0;
 };
 
 /// The lives of one directory. In each a program runs in a simulation, and at

@@ -3,6 +3,7 @@
 // repeats it all.
 
 #include "tests/lab/crash/case.h"
+#include "tests/lab/last_words.h"
 #include "tests/lab/leg.h"
 
 #include <string>
@@ -15,7 +16,6 @@ constexpr std::uint64_t k_middle_steps = 200;
 constexpr std::uint64_t k_large_steps = 5'000;
 // Of the random cases.
 constexpr std::uint64_t k_large_one_in = 24;
-constexpr std::uint64_t k_repeat_one_in = 4;
 // While there are short ones.
 constexpr std::uint64_t k_short_for_a_random = 3;
 
@@ -79,19 +79,19 @@ struct Tallies {
   }
 };
 
-/// Runs a case, and `twice` once more: the seed must say it all.
-void run_case(std::uint64_t seed, const std::vector<Program>& lives, bool twice, Tally& tally, bool print) {
+/// Runs a case, and once more: the seed must say it all.
+void run_case(std::uint64_t seed, const std::vector<Program>& lives, Tally& tally, bool print) {
+  const std::string replay = "replay: tests/lab/run crash --replay --seed=" + std::to_string(seed);
+  LastWords last_words("crash");
   const auto once = [&](Tally& count, bool say) {
+    last_words.now(replay);
     Case one(seed, count, say);
     for (const Program& program : lives) one.live(program);
     return one.hash();
   };
   const std::uint64_t hash = once(tally, print);
-  if (!twice) return;
-  ++tally.twice;
   Tally again;
-  require(once(again, false) == hash,
-          "the same seed took another course; replay: tests/lab/run crash --replay --seed=" + std::to_string(seed));
+  require(once(again, false) == hash, "the same seed took another course; " + replay);
 }
 
 void run_random(std::uint64_t seed, Tallies& tallies, bool print) {
@@ -103,13 +103,13 @@ void run_random(std::uint64_t seed, Tallies& tallies, bool print) {
     lives.push_back(
         random_program(random, large ? k_large_steps : k_middle_steps, 1 + static_cast<unsigned>(random.below(4))));
   }
-  run_case(seed, lives, print || seed % k_repeat_one_in == 0, large ? tallies.large : tallies.middle, print);
+  run_case(seed, lives, large ? tallies.large : tallies.middle, print);
 }
 
 void run_short(std::uint64_t seed, const std::vector<Program>& programs, Tallies& tallies, bool print) {
   const std::uint64_t program = seed & ((std::uint64_t{1} << k_program_bits) - 1);
   require(program < programs.size(), "no case has this seed");
-  run_case(seed, {programs[static_cast<std::size_t>(program)]}, true, tallies.short_programs, print);
+  run_case(seed, {programs[static_cast<std::size_t>(program)]}, tallies.short_programs, print);
 }
 
 std::string in_words(const Tally& tally, const std::string& of) {
@@ -149,8 +149,7 @@ std::string crash(const LegOptions& options) {
          " crashes, first ones and such in recovery: " + in_words(tallies.short_programs, "1 to 3") + ", " +
          in_words(tallies.middle, with_commas(k_middle_steps)) + ", " +
          in_words(tallies.large, with_commas(k_large_steps)) + "; " + with_commas(tallies.sum(&Tally::steps)) +
-         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, " +
-         with_commas(tallies.sum(&Tally::twice)) + " cases the same twice";
+         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, each case the same twice";
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include "base/thread_index.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace actable::lab {
@@ -60,7 +62,10 @@ std::string Scheduler::trace() const {
 }
 
 void Scheduler::fail(const std::string& why) const {
-  std::printf("crash: FOUND: %s\nWhat led to it:\n%s%s\n", why.c_str(), trace().c_str(), context_.c_str());
+  // Several legs are simulated; their programs are named lab_NAME.
+  const char* const leg = std::strchr(program_invocation_short_name, '_');
+  std::printf("%s: FOUND: %s\nWhat led to it:\n%s%s\n", leg == nullptr ? "simulation" : leg + 1, why.c_str(),
+              trace().c_str(), context_.c_str());
   std::fflush(stdout);
   std::_Exit(1);
 }
