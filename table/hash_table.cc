@@ -149,8 +149,8 @@ bool HashTable::locate(Cache& cache, std::uint64_t hash, std::string_view key, P
 }
 
 bool HashTable::extend_chain(Segment& segment, Bucket& bucket) noexcept {
-  if (segment.chain_used.load(std::memory_order_relaxed) >= segment.chain_capacity) return false;
-  // relaxed: hands out indices; the control word publishes the bucket.
+  // relaxed: hands out indices; the control word publishes the bucket. Whoever
+  // gets none has the segment replaced, so it is asked for seldom.
   const std::uint32_t index = segment.chain_used.fetch_add(1, std::memory_order_relaxed);
   if (index >= segment.chain_capacity) return false;
   ACTABLE_PARK("table.chain");

@@ -251,7 +251,6 @@ Result<void> Log::close() {
   // All numbers handed out so far; the writer need not know that it is the end.
   Result<void> synced = wait_durable(epochs_.next_seq());
   writer_->stop();
-  pool_.shut();
   if (synced && durable_.failed()) {
     return base::failure(ErrorCode::indeterminate, [this] {
       return "the log failed while closing (" + failure() +

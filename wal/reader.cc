@@ -114,8 +114,8 @@ class Replay {
 
   Result<void> check_headers() {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
+      // Of a broken one all is 0.
       const SegmentHeader& header = segments_[i].header;
-      if (segments_[i].state != HeaderState::whole) continue;
       if (header.era > k_era_max || header.first_frame > k_frame_number_max ||
           header.generation >> k_generation_bits > header.era) {
         return corrupt(i, 0, "impossible segment header");

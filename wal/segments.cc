@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdio>
 #include <iterator>
 #include <utility>
 
@@ -14,8 +13,6 @@ namespace actable::wal {
 namespace {
 
 constexpr std::string_view k_prefix = "log-";
-// Nothing of ours has a higher one: a file a nanosecond would take 30 years.
-constexpr std::uint64_t k_file_number_max = 1'000'000'000'000'000'000;
 constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t k_prewrite_step_bytes = std::size_t{256} << 10;
 
@@ -35,21 +32,22 @@ bool may_be_ours(std::span<const std::byte> block) {
          std::ranges::equal(begin, std::span(header.bytes).first(begin.size()));
 }
 
-std::optional<std::uint64_t> file_number_of(std::string_view name) {
+/// The number in a segment's name; nothing for another name.
+std::optional<std::uint64_t> file_number_of(const std::string& name) {
   if (!name.starts_with(k_prefix)) return std::nullopt;
-  name.remove_prefix(k_prefix.size());
   std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number, 10);
-  if (error != std::errc{} || end != name.data() + name.size() || number > k_file_number_max) return std::nullopt;
+  (void)std::from_chars(name.data() + k_prefix.size(), name.data() + name.size(), number);
+  if (segment_file_name(number) != name) return std::nullopt;
   return number;
 }
 
 }  // namespace
 
 std::string segment_file_name(std::uint64_t file_number) {
-  std::array<char, 32> digits{};
-  std::snprintf(digits.data(), digits.size(), "%08llu", static_cast<unsigned long long>(file_number));
-  return std::string(k_prefix) + digits.data();
+  constexpr std::size_t k_digits_min = 8;
+  const std::string digits = std::to_string(file_number);
+  const std::size_t zeros = digits.size() < k_digits_min ? k_digits_min - digits.size() : 0;
+  return std::string(k_prefix) + std::string(zeros, '0') + digits;
 }
 
 Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const std::filesystem::path& directory,
@@ -59,7 +57,7 @@ Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const st
   std::vector<SegmentFile> segments;
   for (const std::string& name : *names) {
     const auto number = file_number_of(name);
-    if (!number || segment_file_name(*number) != name) continue;
+    if (!number) continue;
     SegmentFile segment{.file_number = *number, .path = directory / name, .files = &files};
     auto file = segment.opened();
     if (!file) return std::unexpected(file.error());
@@ -185,7 +183,6 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
     segment = std::move(*created);
   }
   segment.header = {++generation_last_, frame_number, era, segment.file_number};
-  segment.state = HeaderState::whole;
   Blocks<base::k_block_bytes> block;
   encode(segment.header, store_id_, block.bytes);
   if (auto opened = segment.opened(); !opened) return std::unexpected(opened.error());

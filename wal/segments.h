@@ -28,6 +28,7 @@ struct SegmentFile {
   std::uint64_t file_number = 0;
   std::filesystem::path path;
   SegmentHeader header{};
+  /// What the header was when the file was found.
   HeaderState state = HeaderState::broken;
   std::uint64_t bytes = 0;
   /// False for a file that bears a segment's name and holds something else: it

@@ -240,6 +240,10 @@ TEST_CASE("files of others in the directory do no harm and come to none", "[bad_
     strays.push_back(directory / "store" / name);
   fs::create_directories(directory / "store" / "lost+found" / "deeper");
   for (const fs::path& stray : strays) write_file(stray, "not a log");
+  // Large enough to be used for a segment.
+  const fs::path large = directory / "store" / "log-00000050";
+  const std::string large_text(std::size_t{8} << 20, 'x');
+  write_file(large, large_text);
   for (int opened = 0; opened < 3; ++opened) expect_store(directory / "store");
   {
     Store store = must(Store::open(small_store(directory / "store")));
@@ -248,6 +252,7 @@ TEST_CASE("files of others in the directory do no harm and come to none", "[bad_
     CHECK(store.stats().log.segments >= 3);
   }
   for (const fs::path& stray : strays) CHECK(text_of(stray) == "not a log");
+  CHECK((text_of(large) == large_text));
   CHECK(fs::is_directory(directory / "store" / "lost+found" / "deeper"));
 }
 

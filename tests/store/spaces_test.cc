@@ -125,6 +125,29 @@ TEST_CASE("a dropped space is gone, and one made again under its name is empty",
   CHECK(content(fresh).size() == 1);
 }
 
+TEST_CASE("a space made after a reopening is none of those before, though they were empty", "[spaces]") {
+  Place place;
+  for (const char* name : {"a", "b", "c"}) must(place.store->space(name));
+  must(must(place.reopen().space("new")).put("k", "v"));
+  place.reopen();
+  for (const char* name : {"a", "b", "c"}) CHECK(must(place.store->space(name)).size() == 0);
+  CHECK(must(must(place.store->space("new")).get("k")) == "v");
+}
+
+TEST_CASE("the memory of a dropped space is there for the next one", "[spaces]") {
+  Store store = must(Store::open({}));
+  const std::string value(1'000, 'v');
+  std::size_t carved = 0;
+  for (int i = 0; i < 40; ++i) {
+    Space space = must(store.space("s"));
+    for (int k = 0; k < 1'000; ++k) must(space.put("k" + std::to_string(k), value));
+    CHECK(must(store.drop_space("s")));
+    if (i == 10) carved = store.stats().memory.carved_bytes;
+  }
+  INFO(carved << " bytes after 10");
+  CHECK(store.stats().memory.carved_bytes < 2 * carved);
+}
+
 TEST_CASE("a dropped space stays dropped over three restarts, its successor stays new", "[spaces]") {
   Place place;
   for (const char* name : {"kept", "dropped", "remade"}) {

@@ -94,6 +94,16 @@ TEST_CASE("the table takes 10 to 32 bytes a key, however many there are") {
   }
 }
 
+TEST_CASE("the table counts its segments and its directory") {
+  Table table;
+  table.put(key(0), "v");
+  CHECK(table.stats().segments == 1);
+  // The lowest level of a directory takes as much as those above it, and an entry.
+  constexpr std::size_t k_entry_bytes = sizeof(std::uint64_t);
+  CHECK(table.stats().bytes ==
+        table::Segment::bytes_for(table::Segment::k_chain_buckets) + sizeof(table::HashTable) + 2 * k_entry_bytes);
+}
+
 TEST_CASE("replacing values needs no more table and no more memory") {
   Table table;
   for (std::uint64_t i = 0; i < 5'000; ++i) table.put(key(i), "value");

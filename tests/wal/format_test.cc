@@ -1,5 +1,6 @@
 #include "wal/format.h"
 
+#include "base/epoch.h"
 #include "base/hash.h"
 #include "tests/support/catch.h"
 #include "tests/support/seed.h"
@@ -78,7 +79,8 @@ TEST_CASE("the worked example of docs/log-format.md is what is written, byte by 
                             [](std::byte b) { return b == std::byte{0}; }));
 
   // The first number of the first epoch, in space 1: put "k" = "v".
-  const Bytes payload = encoded({Seq{1} << 24, 1, false, "k", "v"});
+  CHECK(base::first_seq_of(1) == 16'777'216);
+  const Bytes payload = encoded({base::first_seq_of(1), 1, false, "k", "v"});
   const Bytes frame = sealed(example_frame(payload), payload);
   REQUIRE(frame.size() == base::k_block_bytes);
   CHECK(hex(std::span(frame).first(k_frame_header_bytes)) ==

@@ -69,6 +69,15 @@ TEST_CASE("a log goes on in as many files as it needs, and one frame can be larg
   CHECK(difference(life.recovered(), records) == "");
 }
 
+TEST_CASE("the bytes of all frames that were read are counted") {
+  const LongLog log;
+  std::uint64_t bytes = 0;
+  for (const auto& frame : test::frames_on(*log.disk, k_options)) bytes += frame_bytes(frame.header.payload_bytes);
+  const auto found = must(look(*log.disk, k_options));
+  CHECK(found.end.bytes == bytes);
+  CHECK(bytes > 8 * 30'000);
+}
+
 TEST_CASE("segments let go are used again, and what they held is never read as new") {
   const LogIo io = GENERATE(test::from_range(test::every_log_io()));
   const Options options = log_options(io);
@@ -214,15 +223,41 @@ TEST_CASE("a missing segment is told, but for the last, which might never have b
 TEST_CASE("a file with the highest number that a segment's name may have does not use up the numbers") {
   SimulatedDisk disk;
   Records records;
+  const std::string highest = segment_file_name(~std::uint64_t{0});
+  CHECK(highest == "log-18446744073709551615");
   for (int opening = 0; opening < 3; ++opening) {
     Life life(disk, k_options);
     CHECK(difference(life.recovered(), records) == "");
-    if (opening == 0) disk.put("log-1000000000000000000", {});  // As a crash leaves one that was begun.
+    if (opening == 0) disk.put(highest, {});  // As a crash leaves one that was begun.
     for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
     const Records written = life.written();
     records.insert(records.end(), written.begin(), written.end());
     must(life.close());
   }
+}
+
+TEST_CASE("a generation that a crash left in a header alone is not given out again") {
+  SimulatedDisk disk;
+  {
+    Life life(disk, k_options);
+    life.write_durably("k", "1");
+  }
+  auto left = disk.killed();
+  // The next opening, which is the second, got as far as this header.
+  const auto identity = must(read_identity(*left, k_options.directory));
+  std::vector<std::byte> block(base::k_block_bytes);
+  encode({(std::uint64_t{2} << k_generation_bits) + 1, 1'000, 2, 9}, identity->store_id, block);
+  left->put(segment_file_name(9), block);
+  Records records;
+  {
+    Life life(*left, k_options);
+    for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+    records = life.written();
+    CHECK(life.stats().segments >= 3);
+    must(life.close());
+  }
+  Life life(*left, k_options);
+  CHECK(life.recovered().size() == records.size() + 1);
 }
 
 TEST_CASE("a segment that is there twice is told, with both names") {

@@ -373,6 +373,18 @@ TEST_CASE("the log counts its syncs and knows how long the last and the longest 
   CHECK(stats.sync_duration_max >= longest);
 }
 
+TEST_CASE("a log syncs when somebody waits or the interval has passed, and no more often") {
+  SimulatedDisk disk;
+  Life life(disk, log_options(LogIo::pwrite));
+  life.write_durably("k", "v");
+  const std::uint64_t syncs = at_rest(life).syncs;
+  for (int i = 0; i < 5; ++i) {
+    life.write("k", "v");
+    life.round();
+  }
+  CHECK(life.stats().syncs == syncs);
+}
+
 TEST_CASE("the lag of a log is the age of the oldest write that is not durable") {
   SimulatedDisk disk;
   FaultyFileSystem slow(disk);
