@@ -183,7 +183,7 @@ std::string Settings::why_not(const EngineKind& engine, const Workload& workload
   return {};
 }
 
-std::expected<Settings, Exit> parse_settings(int argc, char** argv) {
+std::expected<Settings, Exit> parse_settings(int argc, const char* const* argv) {
   CLI::App app("Measures key-value stores: db_bench-like lines for Actable and for what people use instead.");
   app.footer(benchmark_help);
   Settings settings;

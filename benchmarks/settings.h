@@ -67,6 +67,6 @@ struct Exit {
 
 /// Status 0 with the help text, or 2 with one line that says what is wrong and
 /// what is possible.
-[[nodiscard]] std::expected<Settings, Exit> parse_settings(int argc, char** argv);
+[[nodiscard]] std::expected<Settings, Exit> parse_settings(int argc, const char* const* argv);
 
 }  // namespace bench

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# `bench_test.sh TEST PROGRAM`: runs actable-bench as a user would, on very small
+# inputs, and checks what it prints and how it ends.
+
+set -uo pipefail
+(($# == 2)) || { echo "usage: bench_test.sh TEST PROGRAM" >&2; exit 2; }
+program=$2
+work=$(mktemp -d -p "$PWD") || exit 2
+trap 'rm -rf "$work"' EXIT
+output=''
+tiny=(--num=500 --ops=400 "--dir=$work")
+
+fail() { printf 'FAILED: %s\n%s\n' "$*" "$output"; exit 1; }
+
+# Runs the program, whose exit status must be STATUS, and which leaves nothing behind.
+expect_status() { # STATUS ARGUMENT…
+  local status=0 left
+  output=$("$program" "${@:2}" 2>&1) || status=$?
+  ((status == $1)) || fail "exit status $status instead of $1 from: $program ${*:2}"
+  left=$(find "$work" -name 'actable-bench-*')
+  [[ -z $left ]] || fail "left behind: $left"
+}
+
+# The last output has a line that this extended regular expression matches.
+expect_line() { grep -qE -- "$1" <<<"$output" || fail "no line matches: $1"; }
+expect_no_line() { ! grep -qE -- "$1" <<<"$output" || fail "a line matches: $1"; }
+
+# The benchmarks, and the engines in this build, by what --help says.
+all_benchmarks() { "$program" --help | awk '/^Benchmarks:/ {on = 1; next} on && NF == 0 {exit} on {print $1}'; }
+all_engines() { "$program" --help | sed -n 's/^Engines in this build: //p' | tr -d ' ' | tr , '\n'; }
+
+test_every_benchmark() {
+  local benchmark list
+  list=$(all_benchmarks | paste -sd ,)
+  for options in "--threads=1" "--threads=3"; do
+    expect_status 0 "${tiny[@]}" "$options" --benchmarks="$list"
+    for benchmark in $(all_benchmarks); do
+      case $benchmark in
+        ycsb-e) expect_line '^ycsb-e is not available until there are ordered spaces' ;;
+        *) expect_line "^$benchmark +\[[a-z]+, [13] thread.*\] +: " ;;
+      esac
+    done
+    expect_line '^latency .*the empty loop takes [0-9.]+ ns a get'
+    # In a pipe nothing is written over.
+    expect_no_line $'\r'
+  done
+}
+
+test_every_engine() {
+  local engine
+  for engine in $(all_engines); do
+    expect_status 0 "${tiny[@]}" --threads=2 --engines="$engine" \
+      --benchmarks=fillseq,fillrandom,overwrite,readrandom,multiread,readmissing,mixed50,churn,ycsb-d,ycsb-f,erase
+    expect_line "^erase +\[$engine, 2 threads\]"
+  done
+}
+
+test_open_loop() {
+  # 200 operations at 2,000 a second take a tenth of a second, however fast the engine is.
+  expect_status 0 --num=500 --ops=200 --rate=2000 --dir="$work" --benchmarks=overwrite,multiread --csv="$work/out.csv"
+  expect_line '^run .*open loop of 2000 ops/s'
+  awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
+    NR > 1 { rate = $column["ops_per_s"]; if (rate > 2200 || rate < 200) bad = 1 }
+    END { exit bad || NR != 3 }' "$work/out.csv" || fail "the rate was not kept: $(cat "$work/out.csv")"
+}
+
+test_files() {
+  expect_status 0 "${tiny[@]}" --engines=actable,sharded --benchmarks=fillrandom,readrandom --repeat=3 \
+    --json="$work/out.json" --csv="$work/out.csv"
+  expect_line '^readrandom .*ops/sec median of 3, spread [0-9.]+ %'
+  if command -v python3 >/dev/null; then
+    python3 - "$work/out.json" <<'PYTHON' || fail "the JSON is not as api.md has it: $(cat "$work/out.json")"
+import json, sys
+data = json.load(open(sys.argv[1]))
+assert len(data["results"]) == 12 and len(data["summaries"]) == 4
+for field in ("benchmark engine threads ops ops_per_s mb_per_s p50_ns p99_ns p999_ns max_ns "
+              "bytes_per_key durability").split():
+    assert field in data["results"][0], field
+assert data["machine"]["empty_get_ns"] > 0
+PYTHON
+  fi
+  [[ $(wc -l <"$work/out.csv") == 13 ]] || fail "not a line a run: $(cat "$work/out.csv")"
+  [[ $(awk -F, '{print NF}' "$work/out.csv" | sort -u | wc -l) == 1 ]] || fail "lines of different width"
+}
+
+test_refusals() {
+  expect_status 2 --engines=nothing
+  expect_line "^actable-bench: no engine 'nothing'; this build has actable, sharded"
+  expect_status 2 --benchmarks=nothing
+  expect_line "^actable-bench: no benchmark 'nothing'; there are fillseq, "
+  expect_status 2 --nothing
+  expect_line '^actable-bench: .*--nothing.*; there are .*--benchmarks'
+  expect_status 1 "${tiny[@]}" --json=/nowhere/at/all
+  expect_line '^actable-bench: cannot write /nowhere/at/all'
+}
+
+# Ctrl-C ends it soon, with its own status, and its directory goes.
+test_interrupt() {
+  local status=0 child
+  "$program" --num=1000 --duration=60 --dir="$work" --benchmarks=mixed50 >"$work/out" 2>&1 &
+  child=$!
+  tail -f --pid=$child "$work/out" | grep -q '^latency' # the header ends as the run begins
+  kill -TERM "$child"
+  wait "$child" || status=$?
+  output=$(cat "$work/out")
+  ((status == 130)) || fail "exit status $status instead of 130"
+  [[ -z $(find "$work" -name 'actable-bench-*') ]] || fail "its directory is still there"
+}
+
+declare -F "test_$1" >/dev/null || { echo "no such test: $1" >&2; exit 2; }
+"test_$1"

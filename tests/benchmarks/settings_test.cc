@@ -1,0 +1,107 @@
+#include "benchmarks/settings.h"
+
+#include "benchmarks/engines/registry.h"
+#include "tests/support/catch.h"
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace {
+
+using bench::Durability;
+using bench::Settings;
+
+std::expected<Settings, bench::Exit> parse(std::initializer_list<const char*> options) {
+  std::vector<const char*> arguments{"actable-bench"};
+  arguments.insert(arguments.end(), options);
+  return bench::parse_settings(static_cast<int>(arguments.size()), arguments.data());
+}
+
+Settings accepted(std::initializer_list<const char*> options) {
+  auto settings = parse(options);
+  INFO((settings ? std::string{} : settings.error().message));
+  REQUIRE(settings.has_value());
+  return *std::move(settings);
+}
+
+/// What is said of options that cannot be: one line, status 2.
+std::string refused(std::initializer_list<const char*> options) {
+  const auto settings = parse(options);
+  REQUIRE_FALSE(settings.has_value());
+  CHECK(settings.error().status == 2);
+  CHECK(settings.error().message.find('\n') == std::string::npos);
+  return settings.error().message;
+}
+
+bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
+
+TEST_CASE("options arrive as they were given") {
+  const Settings settings =
+      accepted({"--benchmarks=fillseq,ycsb-f", "--engines=sharded,actable", "--num=77", "--ops=9", "--threads=3",
+                "--key_size=24", "--value_size=32", "--distribution=zipf", "--batch=5", "--rate=1000", "--duration=0.5",
+                "--durability=none", "--repeat=2", "--seed=11", "--dir=/", "--json=a", "--csv=b"});
+  REQUIRE(settings.benchmarks.size() == 2);
+  CHECK(settings.benchmarks[1]->name == "ycsb-f");
+  REQUIRE(settings.engines.size() == 2);
+  CHECK(settings.engines[0]->name == "sharded");
+  CHECK(settings.num == 77);
+  CHECK(settings.ops == 9);
+  CHECK(settings.threads == 3);
+  CHECK(settings.key_bytes == 24);
+  CHECK(settings.value_bytes == 32);
+  CHECK(settings.distribution == bench::Distribution::zipf);
+  CHECK(settings.batch == 5);
+  CHECK(settings.rate == 1000);
+  CHECK(settings.duration_s == 0.5);
+  CHECK(settings.durability == Durability::none);
+  CHECK(settings.repeat == 2);
+  CHECK(settings.seed == 11);
+  CHECK(settings.directory == "/");
+  CHECK(settings.json == "a");
+  CHECK(settings.csv == "b");
+}
+
+TEST_CASE("only the benchmarks of YCSB are Zipf where nothing is said") {
+  const Settings settings = accepted({});
+  CHECK(settings.zipf(*bench::find_workload("ycsb-a")));
+  CHECK_FALSE(settings.zipf(*bench::find_workload("readrandom")));
+  CHECK_FALSE(accepted({"--distribution=uniform"}).zipf(*bench::find_workload("ycsb-a")));
+}
+
+TEST_CASE("an unknown name is answered with those that there are") {
+  const std::string benchmark = refused({"--benchmarks=readrandon"});
+  CHECK(says(benchmark, "no benchmark 'readrandon'"));
+  CHECK(says(benchmark, "readrandom, multiread"));
+  const std::string engine = refused({"--engines=actible"});
+  CHECK(says(engine, "no engine 'actible'"));
+  CHECK(says(engine, "this build has actable, sharded"));
+  const std::string option = refused({"--thread_count=2"});
+  CHECK(says(option, "--thread_count"));
+  CHECK(says(option, "--threads"));
+}
+
+TEST_CASE("values out of range are refused with the range") {
+  CHECK(says(refused({"--num=0"}), "--num"));
+  CHECK(says(refused({"--key_size=7"}), "65535"));
+  CHECK(says(refused({"--durability=maybe"}), "none,async,sync"));
+  CHECK(says(refused({"--repeat=0"}), "--repeat"));
+}
+
+TEST_CASE("a mix that cannot be says what can") {
+  CHECK(says(refused({"--engines=sharded", "--durability=sync"}), "run it with --durability=none or async"));
+  CHECK(says(refused({"--engines=sharded", "--benchmarks=recover"}), "nothing that could be opened again"));
+  CHECK(says(refused({"--benchmarks=ycsb-e"}), "until there are ordered spaces"));
+  CHECK(says(refused({"--num=3", "--threads=4"}), "more --threads than --num"));
+}
+
+TEST_CASE("help is not an error") {
+  const auto settings = parse({"--help"});
+  REQUIRE_FALSE(settings.has_value());
+  CHECK(settings.error().status == 0);
+  for (const bench::Workload& workload : bench::workloads()) {
+    CHECK(says(settings.error().message, std::string(workload.name)));
+  }
+}
+
+}  // namespace
