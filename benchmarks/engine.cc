@@ -21,4 +21,20 @@ void Session::multi_get(std::span<const std::string_view> keys, Values values) {
   }
 }
 
+void Session::apply(std::span<Call> calls) {
+  for (Call& call : calls) {
+    switch (call.verb) {
+      case Verb::get:
+        call.found = get(call.key, *call.result);
+        break;
+      case Verb::put:
+        put(call.key, call.value);
+        break;
+      case Verb::erase:
+        call.found = erase(call.key);
+        break;
+    }
+  }
+}
+
 }  // namespace bench

@@ -31,6 +31,21 @@ enum class Durability {
 
 [[nodiscard]] std::string_view to_string(Durability durability) noexcept;
 
+/// What is asked of an engine about one key.
+enum class Verb { get, put, erase };
+
+/// One of several operations that are handed over together.
+struct Call {
+  Verb verb;
+  std::string_view key;
+  /// Of a put.
+  std::string_view value{};
+  /// Where a get leaves what it found.
+  std::string* result = nullptr;
+  /// Whether a get found the key, or an erase had something to erase.
+  bool found = false;
+};
+
 /// One thread's way into an engine. What a thread needs for each operation
 /// (transactions, buffers, handles) lives here, so that no operation pays for
 /// making it. Every function may throw `Failure`.
@@ -57,6 +72,23 @@ class Session {
   /// False: the engine says that there was no such key. Engines that cannot
   /// know without a read return true.
   virtual bool erase(std::string_view key) = 0;
+
+  /// Operations that `apply` should be given together, for engines that are
+  /// reached through a pipeline; 1: there is nothing to gain.
+  [[nodiscard]] virtual std::size_t calls_at_once() const noexcept { return 1; }
+
+  /// Does all of them, in this order.
+  virtual void apply(std::span<Call> calls);
+};
+
+/// What an engine says of itself while it works, where it does.
+struct Counters {
+  /// Bytes handed to the disk since it was opened.
+  std::optional<std::uint64_t> written_bytes{};
+  /// Writes that had to wait because the disk was behind, since it was opened.
+  std::optional<std::uint64_t> waits{};
+  /// Age of the oldest write that is not on disk yet; 0 when all are.
+  std::optional<double> durable_lag_s{};
 };
 
 /// An open store of some kind.
@@ -80,6 +112,9 @@ class Engine {
   /// Bytes that the engine itself says it holds for its keys, keys and values
   /// included. Empty: it keeps no such account.
   [[nodiscard]] virtual std::optional<std::uint64_t> memory_bytes() { return std::nullopt; }
+
+  /// Any thread may ask, some dozens of times a second.
+  [[nodiscard]] virtual Counters counters() { return {}; }
 };
 
 struct EngineOptions {
@@ -101,6 +136,9 @@ struct EngineKind {
   /// It has a log, or files that take its place: it can be synchronous, and can
   /// be opened again after closing.
   bool has_log;
+  /// It runs in a process of its own, whose memory and processor use are not
+  /// those of this one.
+  bool own_process = false;
   std::size_t key_bytes_max;
   std::unique_ptr<Engine> (*open)(const EngineOptions& options);
 };

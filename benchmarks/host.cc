@@ -1,5 +1,7 @@
 #include "benchmarks/host.h"
 
+#include "benchmarks/clock.h"
+#include "benchmarks/interrupt.h"
 #include "benchmarks/machine.h"
 
 #include <malloc.h>
@@ -7,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <thread>
 
 namespace bench {
 
@@ -23,6 +26,30 @@ double seconds_of(F&& f) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Enough openings for a median, few enough for a disk whose syncs take 100 ms.
+constexpr std::uint64_t k_openings_default = 20;
+constexpr double k_idle_default_s = 5;
+/// What a store still has to do after the last write is not idling.
+constexpr double k_calm_s = 0.3;
+
+void wait_for(double seconds) {
+  constexpr double k_slice_s = 0.1;
+  for (double left = seconds; left > 0; left -= k_slice_s) {
+    if (interrupted()) throw Interrupted{};
+    std::this_thread::sleep_for(std::chrono::duration<double>(std::min(left, k_slice_s)));
+  }
+}
+
+std::optional<std::uint64_t> growth(std::optional<std::uint64_t> before, std::optional<std::uint64_t> after) {
+  if (!before || !after) return std::nullopt;
+  return *after - *before;
+}
+
+void note_counters(const Counters& before, const Counters& after, Result& result) {
+  result.written_bytes = growth(before.written_bytes, after.written_bytes);
+  result.waits = growth(before.waits, after.waits);
+}
+
 }  // namespace
 
 Host::Host(const EngineKind& kind, const Settings& settings, Runner& runner, const std::filesystem::path& directory)
@@ -33,13 +60,29 @@ Host::~Host() { close(); }
 Result Host::run(const Workload& workload) {
   const Durability durability = settings_.durability_of(kind_, workload);
   prepare(workload, durability);
-  Result result = workload.reopens ? run_recovery(workload, durability) : run_threads(workload, durability);
+  Result result = run_task(workload, durability);
   result.engine = kind_.name;
   result.durability = durability;
   content_ = workload.ends;
   // Pairs leave as many keys as there were, if not the same.
   if (content_ == Content::loaded || workload.order == Order::pairs) weigh(result);
   return result;
+}
+
+Result Host::run_task(const Workload& workload, Durability durability) {
+  switch (workload.task) {
+    case Task::recovery:
+      return run_recovery(workload, durability);
+    case Task::idling:
+      return run_idling(workload);
+    case Task::opening:
+      return run_openings(workload, durability);
+    case Task::operations:
+    case Task::disk_writes:
+    case Task::disk_syncs:
+      break;
+  }
+  return run_threads(workload, durability);
 }
 
 void Host::prepare(const Workload& workload, Durability durability) {
@@ -81,10 +124,16 @@ void Host::close() {
 }
 
 Result Host::run_threads(const Workload& workload, Durability durability) {
+  const Counters before = engine_->counters();
   const Outcome outcome =
       runner_.run(*engine_, {.workload = workload, .durability = durability, .label = label(workload)});
   Result result = result_of(outcome, workload, settings_);
   result.settle_s = seconds_of([this] { engine_->settle(); });
+  note_counters(before, engine_->counters(), result);
+  if (!kind_.own_process) {
+    const double beyond = static_cast<double>(outcome.resident_max) - static_cast<double>(resident_before_);
+    result.beyond_live_max_bytes = std::max(beyond - live_bytes(), 0.0);
+  }
   return result;
 }
 
@@ -101,10 +150,52 @@ Result Host::run_recovery(const Workload& workload, Durability durability) {
   outcome.ops = settings_.num;
   outcome.seconds = open_s;
   Result result = result_of(outcome, workload, settings_);
-  // However many threads checked: opening is one call.
-  result.threads = 1;
   result.close_s = close_s;
   return result;
+}
+
+Result Host::run_idling(const Workload& workload) {
+  engine_->settle();
+  wait_for(k_calm_s);
+  const double wanted_s = settings_.duration_s > 0 ? settings_.duration_s : k_idle_default_s;
+  const Counters before = engine_->counters();
+  const double used_s = processor_seconds();
+  Outcome outcome;
+  outcome.seconds = seconds_of([wanted_s] { wait_for(wanted_s); });
+  Result result = result_of(outcome, workload, settings_);
+  result.cpu_cores = (processor_seconds() - used_s) / result.seconds;
+  note_counters(before, engine_->counters(), result);
+  return result;
+}
+
+Result Host::run_openings(const Workload& workload, Durability durability) {
+  const std::string key(settings_.key_bytes, 'k'), value(settings_.value_bytes, 'v');
+  const Clock& clock = Clock::get();
+  Histogram closing;
+  Outcome outcome;
+  const std::uint64_t wanted = settings_.ops != 0 ? settings_.ops : k_openings_default;
+  for (; outcome.ops < wanted; ++outcome.ops) {
+    if (interrupted()) throw Interrupted{};
+    close();
+    std::filesystem::create_directory(directory_);
+    const std::uint64_t began = clock.ticks();
+    open(durability);
+    outcome.latency.record(clock.ticks() - began);
+    outcome.seconds += clock.ns(clock.ticks() - began) / 1e9;
+    // Something to sync, as a store that is closed usually has.
+    engine_->session(std::min(durability, Durability::async))->put(key, value);
+    const std::uint64_t closes = clock.ticks();
+    engine_.reset();
+    closing.record(clock.ticks() - closes);
+  }
+  Result result = result_of(outcome, workload, settings_);
+  result.close_s = clock.ns(closing.quantile(0.5)) / 1e9;
+  return result;
+}
+
+double Host::live_bytes() {
+  if (const auto held = engine_->memory_bytes()) return static_cast<double>(*held);
+  return static_cast<double>(settings_.num) * static_cast<double>(settings_.key_bytes + settings_.value_bytes);
 }
 
 void Host::weigh(Result& result) {

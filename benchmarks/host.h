@@ -37,6 +37,10 @@ class Host {
   void close();
   [[nodiscard]] Result run_threads(const Workload& workload, Durability durability);
   [[nodiscard]] Result run_recovery(const Workload& workload, Durability durability);
+  [[nodiscard]] Result run_idling(const Workload& workload);
+  [[nodiscard]] Result run_openings(const Workload& workload, Durability durability);
+  [[nodiscard]] Result run_task(const Workload& workload, Durability durability);
+  [[nodiscard]] double live_bytes();
   void weigh(Result& result);
   [[nodiscard]] std::string label(const Workload& workload) const;
 

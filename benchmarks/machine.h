@@ -33,4 +33,7 @@ struct Machine {
 /// Memory of this process that is in RAM.
 [[nodiscard]] std::uint64_t resident_bytes();
 
+/// Processor time that all threads of this process have used.
+[[nodiscard]] double processor_seconds();
+
 }  // namespace bench

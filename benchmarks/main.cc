@@ -1,6 +1,7 @@
 /// actable-bench: measures key-value stores side by side. benchmarks/README.md
 /// says what is measured and how to read it.
 
+#include "benchmarks/disk_probe.h"
 #include "benchmarks/engines/registry.h"
 #include "benchmarks/host.h"
 #include "benchmarks/interrupt.h"
@@ -24,6 +25,7 @@ namespace {
 
 /// As shells have it: 128 and the number of SIGINT.
 constexpr int k_status_interrupted = 130;
+constexpr double k_disk_write_default_s = 2;
 
 void print_line(const std::string& line) {
   std::fwrite(line.data(), 1, line.size(), stdout);
@@ -70,20 +72,45 @@ void drop_unavailable(Settings& settings) {
   });
 }
 
-/// One round: every engine in turn with the whole list.
+Result probe(const Settings& settings, const Workload& workload, const Scratch& scratch) {
+  const bool writes = workload.task == Task::disk_writes;
+  ProbeOptions options{.ops_max = settings.ops, .duration_s = settings.duration_s};
+  if (options.ops_max == 0 && options.duration_s <= 0) {
+    if (writes) {
+      options.duration_s = k_disk_write_default_s;
+    } else {
+      options.ops_max = settings.operations(workload);
+    }
+  }
+  const Outcome outcome =
+      writes ? probe_disk_writes(scratch.path(), options) : probe_disk_syncs(scratch.path(), options);
+  Result result = result_of(outcome, workload, settings);
+  result.engine = "disk";
+  result.durability = Durability::sync;
+  return result;
+}
+
+void keep(Result result, unsigned round, std::vector<Result>& results) {
+  result.run = round;
+  print_line(result_line(result));
+  results.push_back(result);
+}
+
+/// One round: the disk alone, then every engine in turn with the whole list.
 void run_round(const Settings& settings, unsigned round, Runner& runner, const Scratch& scratch,
                std::vector<Result>& results) {
+  for (const Workload* workload : settings.benchmarks) {
+    if (workload->of_the_disk()) keep(probe(settings, *workload, scratch), round, results);
+  }
   for (const EngineKind* engine : settings.engines) {
     Host host(*engine, settings, runner, scratch.path());
     for (const Workload* workload : settings.benchmarks) {
+      if (workload->of_the_disk()) continue;
       if (const std::string reason = settings.why_not(*engine, *workload); !reason.empty()) {
         if (round == 1) print_line(std::string(workload->name) + " [" + std::string(engine->name) + "] : " + reason);
         continue;
       }
-      Result result = host.run(*workload);
-      result.run = round;
-      print_line(result_line(result));
-      results.push_back(result);
+      keep(host.run(*workload), round, results);
     }
   }
 }

@@ -32,13 +32,16 @@ std::string bytes_text(std::uint64_t bytes) {
   return mebibytes < 2'048 ? formatted("%.0f MiB", mebibytes) : formatted("%.0f GiB", mebibytes / 1'024);
 }
 
+std::string counted(unsigned number, const char* what) {
+  return formatted("%u %s%s", number, what, number == 1 ? "" : "s");
+}
+
 /// "readrandom       [actable, 1 thread]       :", as a result and a summary begin.
 template <class Measured>
 std::string line_begin(const Measured& measured) {
-  const bool writer_beside = find_workload(measured.benchmark)->writer_beside;
-  const std::string where =
-      formatted("[%.*s, %u thread%s%s]", static_cast<int>(measured.engine.size()), measured.engine.data(),
-                measured.threads, measured.threads == 1 ? "" : "s", writer_beside ? " + 1 writer" : "");
+  std::string where = std::string(measured.engine) + ", " + counted(measured.threads, "thread");
+  if (measured.writers > 0) where += " + " + counted(measured.writers, "writer");
+  where = "[" + where + "]";
   return formatted("%-16s %-24s : ", std::string(measured.benchmark).c_str(), where.c_str());
 }
 
@@ -92,6 +95,7 @@ Summary summary_of(const std::vector<const Result*>& runs) {
   return {.benchmark = first.benchmark,
           .engine = first.engine,
           .threads = first.threads,
+          .writers = first.writers,
           .durability = first.durability,
           .runs = runs.size(),
           .ops_per_s_median = median_of(runs, &Result::ops_per_s),
@@ -122,7 +126,17 @@ std::string header_text(const Machine& machine, const Settings& settings, const 
   return text + entry("B/key", "memory beyond key and value: (own) the engine's account, (rss) growth of the process");
 }
 
+/// An idle store does no operations: what it uses is what there is to say.
+std::string idle_line(const Result& result) {
+  std::string line = line_begin(result) + formatted("%.3f %% of a core", 100 * *result.cpu_cores);
+  if (result.written_bytes) {
+    line += formatted("  %llu bytes written", static_cast<unsigned long long>(*result.written_bytes));
+  }
+  return line + formatted("  in %.1f s", result.seconds);
+}
+
 std::string result_line(const Result& result) {
+  if (result.cpu_cores) return idle_line(result);
   std::string line =
       line_begin(result) + formatted("%8.3f micros/op %9.0f ops/sec %8.1f MB/s",
                                      1e6 * result.threads / result.ops_per_s, result.ops_per_s, result.mb_per_s);
@@ -133,11 +147,17 @@ std::string result_line(const Result& result) {
   if (const auto bytes = result.bytes_per_key()) {
     line += formatted("  +%.1f B/key (%s)", *bytes, result.bytes_per_key_own ? "own" : "rss");
   }
-  if (find_workload(result.benchmark)->writer_beside)
-    line += formatted("  writer %.0f ops/sec", result.writer_ops_per_s);
+  if (result.writers > 0) line += formatted("  writers %.0f ops/sec", result.writer_ops_per_s);
   if (result.settle_s >= 0.001) line += "  on disk after " + duration_text(result.settle_s * 1e9);
   if (result.close_s > 0) {
-    line += "  open " + duration_text(result.seconds * 1e9) + ", close " + duration_text(result.close_s * 1e9);
+    const double open_s = result.p50_ns > 0 ? result.p50_ns / 1e9 : result.seconds;
+    line += "  open " + duration_text(open_s * 1e9) + ", close " + duration_text(result.close_s * 1e9);
+  }
+  if (result.fairness < 1) line += formatted("  slowest thread %.2f of the fastest", result.fairness);
+  if (result.writer_fairness < 1) line += formatted("  slowest writer %.2f of the fastest", result.writer_fairness);
+  if (result.durable_lag_max_s) line += "  lag max " + duration_text(*result.durable_lag_max_s * 1e9);
+  if (result.waits.value_or(0) > 0) {
+    line += formatted("  waited for the disk %llu times", static_cast<unsigned long long>(*result.waits));
   }
   return line;
 }

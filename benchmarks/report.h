@@ -27,6 +27,7 @@ struct Summary {
   std::string_view benchmark;
   std::string_view engine;
   unsigned threads;
+  unsigned writers;
   Durability durability;
   std::size_t runs;
   double ops_per_s_median;

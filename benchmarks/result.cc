@@ -1,6 +1,7 @@
 #include "benchmarks/result.h"
 
 #include "benchmarks/clock.h"
+#include "benchmarks/disk_probe.h"
 
 #include <algorithm>
 
@@ -27,6 +28,18 @@ double payload_bytes(Kind kind, const Settings& settings) {
 }
 
 double payload_bytes(const Workload& workload, const Settings& settings) {
+  switch (workload.task) {
+    case Task::operations:
+    case Task::recovery:
+      break;
+    case Task::opening:
+    case Task::idling:
+      return 0;
+    case Task::disk_writes:
+      return k_disk_write_bytes;
+    case Task::disk_syncs:
+      return k_disk_sync_bytes;
+  }
   if (workload.order == Order::pairs) {
     return (payload_bytes(Kind::put, settings) + payload_bytes(Kind::erase, settings)) / 2;
   }
@@ -42,7 +55,9 @@ Result result_of(const Outcome& outcome, const Workload& workload, const Setting
   const double seconds = std::max(outcome.seconds, 1e-9);
   return {.benchmark = workload.name,
           .engine = {},
-          .threads = settings.threads,
+          // However many threads checked a recovery: opening is one call.
+          .threads = workload.task == Task::operations ? settings.threads : 1,
+          .writers = workload.writer_beside ? settings.writers : 0,
           .durability = settings.durability,
           .run = 1,
           .ops = outcome.ops,
@@ -53,7 +68,10 @@ Result result_of(const Outcome& outcome, const Workload& workload, const Setting
           .p99_ns = clock.ns(outcome.latency.quantile(0.99)),
           .p999_ns = clock.ns(outcome.latency.quantile(0.999)),
           .max_ns = clock.ns(outcome.latency.max()),
-          .writer_ops_per_s = static_cast<double>(outcome.writer_ops) / seconds};
+          .fairness = outcome.fairness,
+          .writer_ops_per_s = static_cast<double>(outcome.writer_ops) / seconds,
+          .writer_fairness = outcome.writer_fairness,
+          .durable_lag_max_s = outcome.durable_lag_max_s};
 }
 
 }  // namespace bench

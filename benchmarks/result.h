@@ -18,6 +18,8 @@ struct Result {
   std::string_view benchmark;
   std::string_view engine;
   unsigned threads;
+  /// Beside them, where readers are measured under writes.
+  unsigned writers = 0;
   Durability durability;
   /// Counts from 1 to `--repeat`.
   unsigned run;
@@ -30,16 +32,37 @@ struct Result {
   double p99_ns = 0;
   double p999_ns = 0;
   double max_ns = 0;
-  /// Puts of the thread beside the readers; 0 where there is none.
+  /// Rate of the slowest thread as a part of the fastest one's.
+  double fairness = 1;
+  /// Puts of the threads beside the readers; 0 where there is none.
   double writer_ops_per_s = 0;
+  double writer_fairness = 1;
   /// From the last operation until all was on disk, where the engine can tell.
   double settle_s = 0;
-  /// To close, where closing is a part of the benchmark.
+  /// To close, where closing is a part of the benchmark; the median of several.
   double close_s = 0;
+  /// Longest that a write was seen not to be on disk yet.
+  std::optional<double> durable_lag_max_s{};
+  /// What the engine handed to the disk, up to when all was on disk.
+  std::optional<std::uint64_t> written_bytes{};
+  /// Writes that had to wait because the disk was behind.
+  std::optional<std::uint64_t> waits{};
+  /// Most memory that was seen, beyond what lay there before the engine was
+  /// opened, what was drawn beforehand, and the engine's data: its own account
+  /// of it where there is one, else keys and values.
+  std::optional<double> beyond_live_max_bytes{};
+  /// Processors that were busy, as an idle store has them.
+  std::optional<double> cpu_cores{};
   /// Memory beyond key and value, as the engine accounts for it.
   std::optional<double> bytes_per_key_own{};
   /// The same by the growth of the process's resident memory.
   std::optional<double> bytes_per_key_rss{};
+
+  /// What was written per second, 1 MB being 10^6 bytes, until all was on disk.
+  [[nodiscard]] std::optional<double> written_mb_per_s() const {
+    if (!written_bytes) return std::nullopt;
+    return static_cast<double>(*written_bytes) / (seconds + settle_s) / 1e6;
+  }
 
   /// The engine's own account where there is one.
   [[nodiscard]] std::optional<double> bytes_per_key() const {

@@ -9,7 +9,10 @@ namespace bench {
 
 namespace {
 
-Scalar or_null(const std::optional<double>& value) { return value ? Scalar(*value) : Scalar(); }
+template <class T>
+Scalar or_null(const std::optional<T>& value) {
+  return value ? Scalar(*value) : Scalar();
+}
 
 std::string text(std::string_view view) { return std::string(view); }
 
@@ -46,6 +49,7 @@ Record record_of(const Settings& settings) {
           {"num", std::uint64_t{settings.num}},
           {"ops", settings.ops != 0 ? settings.ops : std::uint64_t{settings.num}},
           {"threads", std::uint64_t{settings.threads}},
+          {"writers", std::uint64_t{settings.writers}},
           {"key_size", std::uint64_t{settings.key_bytes}},
           {"value_size", std::uint64_t{settings.value_bytes}},
           {"distribution", distribution},
@@ -65,6 +69,7 @@ Record record_of(const Result& result) {
   return {{"benchmark", text(result.benchmark)},
           {"engine", text(result.engine)},
           {"threads", std::uint64_t{result.threads}},
+          {"writers", std::uint64_t{result.writers}},
           {"run", std::uint64_t{result.run}},
           {"ops", result.ops},
           {"seconds", result.seconds},
@@ -78,9 +83,17 @@ Record record_of(const Result& result) {
           {"bytes_per_key_own", or_null(result.bytes_per_key_own)},
           {"bytes_per_key_rss", or_null(result.bytes_per_key_rss)},
           {"durability", text(to_string(result.durability))},
+          {"fairness", result.fairness},
           {"writer_ops_per_s", result.writer_ops_per_s},
+          {"writer_fairness", result.writer_fairness},
           {"settle_s", result.settle_s},
-          {"close_s", result.close_s}};
+          {"close_s", result.close_s},
+          {"durable_lag_max_s", or_null(result.durable_lag_max_s)},
+          {"written_bytes", or_null(result.written_bytes)},
+          {"written_mb_per_s", or_null(result.written_mb_per_s())},
+          {"waits", or_null(result.waits)},
+          {"beyond_live_max_bytes", or_null(result.beyond_live_max_bytes)},
+          {"cpu_cores", or_null(result.cpu_cores)}};
 }
 
 Record record_of(const Summary& summary) {

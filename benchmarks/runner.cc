@@ -2,6 +2,7 @@
 
 #include "benchmarks/clock.h"
 #include "benchmarks/interrupt.h"
+#include "benchmarks/machine.h"
 #include "benchmarks/plan.h"
 #include "benchmarks/team.h"
 #include "benchmarks/worker.h"
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,6 +21,12 @@ namespace bench {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
+
+/// How often it looks at a run: for the progress line, the end of a duration,
+/// and what the engine says of itself. Often enough to see a lag of 100 ms, rare
+/// enough to cost a thread less than a thousandth; and a prime, so as not to keep
+/// step with a log that syncs each 100 ms.
+constexpr auto k_look_every = std::chrono::milliseconds(37);
 
 constexpr std::uint64_t k_no_end = std::numeric_limits<std::uint64_t>::max();
 
@@ -74,8 +82,9 @@ Team::Recruit recruit(const Settings& settings, const Part& part, const Zipf* zi
                             .thread = part.thread,
                             .threads = part.threads,
                             .seed = seed_for(settings.seed, part.workload.name, part.thread)};
-  const WorkerOptions options = worker_options(settings, part);
+  WorkerOptions options = worker_options(settings, part);
   auto session = std::make_shared<std::unique_ptr<Session>>(engine.session(part.durability));
+  if (options.pace_ticks <= 0 && options.batch == 0) options.together = (*session)->calls_at_once();
   return [=] { return std::make_unique<Worker>(options, std::move(*session), draw_plan(request), noise); };
 }
 
@@ -99,6 +108,40 @@ class ProgressText {
   double duration_s_;
 };
 
+/// Looks at an engine and at the process while threads run.
+class Watch {
+ public:
+  explicit Watch(Engine& engine) : engine_(engine) {}
+
+  void look() {
+    resident_max_ = std::max(resident_max_, resident_bytes());
+    const std::optional<double> lag = engine_.counters().durable_lag_s;
+    if (lag) lag_max_s_ = std::max(lag_max_s_.value_or(0), *lag);
+  }
+
+  [[nodiscard]] std::uint64_t resident_max() const noexcept { return resident_max_; }
+  [[nodiscard]] std::optional<double> lag_max_s() const noexcept { return lag_max_s_; }
+
+ private:
+  Engine& engine_;
+  std::uint64_t resident_max_ = 0;
+  std::optional<double> lag_max_s_;
+};
+
+using Workers = std::span<const std::unique_ptr<Worker>>;
+
+/// Rate of the slowest as a part of the fastest one's.
+double fairness_of(Workers workers) {
+  double slowest = std::numeric_limits<double>::max(), fastest = 0;
+  for (const auto& worker : workers) {
+    const auto ticks = static_cast<double>(std::max<std::uint64_t>(worker->ended() - worker->began(), 1));
+    const double rate = static_cast<double>(worker->done()) / ticks;
+    slowest = std::min(slowest, rate);
+    fastest = std::max(fastest, rate);
+  }
+  return fastest > 0 ? slowest / fastest : 1;
+}
+
 Outcome summed(const std::vector<std::unique_ptr<Worker>>& workers, std::size_t leaders) {
   Outcome outcome;
   std::uint64_t began = k_no_end, ended = 0;
@@ -109,6 +152,8 @@ Outcome summed(const std::vector<std::unique_ptr<Worker>>& workers, std::size_t 
     ended = std::max(ended, workers[i]->ended());
   }
   for (std::size_t i = leaders; i < workers.size(); ++i) outcome.writer_ops += workers[i]->done();
+  outcome.fairness = fairness_of(Workers(workers).first(leaders));
+  outcome.writer_fairness = fairness_of(Workers(workers).subspan(leaders));
   outcome.seconds = Clock::get().ns(ended - began) / 1e9;
   return outcome;
 }
@@ -134,25 +179,34 @@ Outcome Runner::run(Engine& engine, const Job& job) {
     const Part part{workload, job.durability, thread, settings_.threads, duration_s > 0, rate};
     recruits.push_back(recruit(settings_, part, zipf, engine, noise_));
   }
-  if (workload.writer_beside) {
-    const Part part{*find_workload("overwrite"), job.durability, 0, 1, true, 0};
+  const unsigned writers = workload.writer_beside ? settings_.writers : 0;
+  for (unsigned writer = 0; writer < writers; ++writer) {
+    const Part part{*find_workload("overwrite"), job.durability, writer, writers, true, 0};
     recruits.push_back(recruit(settings_, part, zipf, engine, noise_));
   }
 
   progress_.show(job.label + "  drawing keys");
-  Team team(std::move(recruits), workload.writer_beside ? 1 : 0);
+  Team team(std::move(recruits), writers);
   team.start();
+  Watch watch(engine);
   const auto start = SteadyClock::now();
   const ProgressText text(job.label, settings_.operations(workload), duration_s);
-  while (!team.wait()) {
+  while (!team.wait(k_look_every)) {
+    watch.look();
     const double seconds = std::chrono::duration<double>(SteadyClock::now() - start).count();
     if (interrupted() || (duration_s > 0 && seconds >= duration_s)) team.stop();
     progress_.show(text.at(team.done(), seconds));
   }
+  watch.look();
   progress_.clear();
   const std::vector<std::unique_ptr<Worker>> workers = team.finish();
   if (interrupted()) throw Interrupted{};
-  return summed(workers, settings_.threads);
+  Outcome outcome = summed(workers, settings_.threads);
+  outcome.durable_lag_max_s = watch.lag_max_s();
+  std::uint64_t plans_bytes = 0;
+  for (const auto& worker : workers) plans_bytes += worker->plan_bytes();
+  outcome.resident_max = watch.resident_max() - std::min(watch.resident_max(), plans_bytes);
+  return outcome;
 }
 
 }  // namespace bench

@@ -21,8 +21,15 @@ struct Outcome {
   /// In ticks of the clock; of calls, which have several operations in
   /// multiread.
   Histogram latency{};
-  /// Puts of the thread beside the readers.
+  /// Rate of the slowest thread as a part of the fastest one's.
+  double fairness = 1;
+  /// Puts of the threads beside the readers, and their fairness.
   std::uint64_t writer_ops = 0;
+  double writer_fairness = 1;
+  /// Largest that was seen while the threads ran, where the engine tells.
+  std::optional<double> durable_lag_max_s{};
+  /// Most memory of the process that was seen, without that of the plans.
+  std::uint64_t resident_max = 0;
 };
 
 /// What `Runner` is to do.

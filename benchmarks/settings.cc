@@ -14,6 +14,8 @@ namespace bench {
 namespace {
 
 constexpr std::string_view k_every_engine = "all-found";
+/// Both benchmarks of the disk.
+constexpr std::string_view k_disk_probe = "diskprobe";
 /// A key number is twice an index, an index goes up to twice the keys, and a
 /// number has 32 bits.
 constexpr std::uint32_t k_num_max = std::uint32_t{1} << 30;
@@ -48,6 +50,7 @@ std::string engine_names() {
 std::string benchmark_names() {
   std::vector<std::string> names;
   for (const Workload& workload : workloads()) names.emplace_back(workload.name);
+  names.emplace_back(k_disk_probe);
   return joined(names);
 }
 
@@ -58,6 +61,7 @@ std::string benchmark_help() {
     name.resize(18, ' ');
     text += "  " + name + std::string(workload.what) + "\n";
   }
+  text += "  diskprobe         diskwrite and disksync\n";
   return text + "\nEngines in this build: " + engine_names() + "\n";
 }
 
@@ -70,6 +74,9 @@ void add_workload_options(CLI::App& app, Settings& settings, Raw& raw) {
   app.add_option("--ops", settings.ops, "Operations of all threads together (default: num)")
       ->check(CLI::Range(std::uint64_t{1}, k_ops_max));
   app.add_option("--threads", settings.threads, "Threads")->check(CLI::Range(1u, k_threads_max))->capture_default_str();
+  app.add_option("--writers", settings.writers, "Threads that put beside the readers of readwhilewriting")
+      ->check(CLI::Range(1u, k_threads_max))
+      ->capture_default_str();
   app.add_option("--key_size", settings.key_bytes, "Bytes of a key")
       ->check(CLI::Range(KeyBlock::k_stamp_bytes, k_key_bytes_max))
       ->capture_default_str();
@@ -117,6 +124,10 @@ std::string one_line(std::string text) {
 
 std::optional<std::string> look_up_benchmarks(const std::vector<std::string>& names, Settings& settings) {
   for (const std::string& name : names) {
+    if (name == k_disk_probe) {
+      for (const char* part : {"diskwrite", "disksync"}) settings.benchmarks.push_back(find_workload(part));
+      continue;
+    }
     const Workload* workload = find_workload(name);
     if (workload == nullptr) return "no benchmark '" + name + "'; there are " + benchmark_names();
     settings.benchmarks.push_back(workload);
@@ -146,6 +157,7 @@ std::optional<std::string> impossible(const Settings& settings) {
   if (settings.threads > settings.num) return "more --threads than --num: each thread needs a key of its own";
   std::string reasons;
   for (const Workload* workload : settings.benchmarks) {
+    if (workload->of_the_disk()) return std::nullopt;
     for (const EngineKind* engine : settings.engines) {
       const std::string reason = settings.why_not(*engine, *workload);
       if (reason.empty()) return std::nullopt;
@@ -166,16 +178,19 @@ std::uint64_t Settings::operations(const Workload& workload) const noexcept {
 Durability Settings::durability_of(const EngineKind& engine, const Workload& workload) const noexcept {
   if (!engine.has_log) return Durability::none;
   if (workload.sync) return Durability::sync;
-  if (workload.reopens && durability == Durability::none) return Durability::async;
+  if (workload.task == Task::recovery && durability == Durability::none) return Durability::async;
   return durability;
 }
 
 std::string Settings::why_not(const EngineKind& engine, const Workload& workload) const {
   if (!workload.unavailable.empty()) return std::string(workload.unavailable);
   const std::string name(engine.name);
-  if (!engine.has_log && workload.reopens) return name + " keeps nothing that could be opened again";
+  if (!engine.has_log && workload.task == Task::recovery) return name + " keeps nothing that could be opened again";
   if (!engine.has_log && (workload.sync || durability == Durability::sync)) {
     return name + " writes nothing to disk: run it with --durability=none or async";
+  }
+  if (engine.own_process && workload.task == Task::idling) {
+    return name + " runs in a process of its own, whose processor use is not known here";
   }
   if (key_bytes > engine.key_bytes_max) {
     return name + " takes keys of up to " + std::to_string(engine.key_bytes_max) + " bytes";

@@ -29,6 +29,8 @@ struct Settings {
   /// 0: as many as `num`.
   std::uint64_t ops = 0;
   unsigned threads = 1;
+  /// Beside the readers of readwhilewriting.
+  unsigned writers = 1;
   std::size_t key_bytes = 16;
   std::size_t value_bytes = 100;
   Distribution distribution = Distribution::by_benchmark;

@@ -2,7 +2,6 @@
 
 #include "benchmarks/engine.h"
 
-#include <chrono>
 #include <exception>
 #include <system_error>
 #include <utility>
@@ -29,9 +28,9 @@ Team::~Team() { stop(); }
 
 void Team::start() { ready_.arrive_and_wait(); }
 
-bool Team::wait() {
+bool Team::wait(std::chrono::milliseconds at_most) {
   std::unique_lock lock(mutex_);
-  return ended_.wait_for(lock, std::chrono::milliseconds(100), [this] { return running_ == 0; });
+  return ended_.wait_for(lock, at_most, [this] { return running_ == 0; });
 }
 
 // relaxed: flags alone; what the threads did is read after they were joined.

@@ -3,6 +3,7 @@
 #include "benchmarks/worker.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -34,8 +35,8 @@ class Team {
   /// Returns when all are ready and go.
   void start();
 
-  /// Waits 100 ms at most. True when all but the helpers have ended.
-  [[nodiscard]] bool wait();
+  /// Waits so long at most. True when all but the helpers have ended.
+  [[nodiscard]] bool wait(std::chrono::milliseconds at_most);
 
   /// Lets them end as soon as they can.
   void stop() noexcept;

@@ -17,8 +17,9 @@ constexpr std::size_t k_prepared_bytes_max = std::size_t{16} << 10;
 constexpr double k_sleep_s = 100e-6;
 
 KeyBlock::Shape shape_of(const WorkerOptions& options) {
-  const std::size_t slots = options.batch != 0
-                                ? options.batch
+  const std::size_t slots = options.batch != 0 ? options.batch
+                            : options.together > 1
+                                ? options.together
                                 : std::clamp<std::size_t>(k_prepared_bytes_max / options.value_bytes, 1, k_slots_max);
   return {slots, options.key_bytes, options.value_bytes};
 }
@@ -35,6 +36,7 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<Session> session, Plan pla
       batch_keys_(options.batch),
       batch_values_(options.batch) {
   value_.reserve(options.value_bytes);
+  if (options.together > 1) results_.resize(block_.slots());
   for (std::size_t i = 0; i < options.batch; ++i) batch_keys_[i] = block_.key(i);
 }
 
@@ -48,6 +50,8 @@ void Worker::run(const std::atomic<bool>& stop) {
       run_batch(count);
     } else if (options_.pace_ticks > 0) {
       run_paced(count);
+    } else if (options_.together > 1) {
+      run_together(count);
     } else if (options_.samples) {
       run_sampled(count);
     } else {
@@ -119,6 +123,49 @@ void Worker::run_batch(std::size_t count) {
   for (std::size_t slot = 0; slot < count; ++slot) {
     if (!batch_values_[slot]) fail(slot, "is missing");
     if (!block_.matches(slot, *batch_values_[slot])) fail(slot, "has the value of another key");
+  }
+}
+
+/// What is read, changed and put back is two times over: no put may be sent
+/// before its get is answered.
+void Worker::run_together(std::size_t count) {
+  const std::uint64_t start = clock_.ticks();
+  const auto add = [this](std::size_t slot, Verb verb) {
+    calls_.push_back({.verb = verb, .key = block_.key(slot), .value = block_.value(slot), .result = &results_[slot]});
+    call_slots_.push_back(slot);
+  };
+  bool puts_back = false;
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const Kind kind = kinds_[slot];
+    puts_back |= kind == Kind::read_modify_write;
+    add(slot, kind == Kind::put ? Verb::put : kind == Kind::erase ? Verb::erase : Verb::get);
+  }
+  hand_over();
+  for (std::size_t slot = 0; puts_back && slot < count; ++slot) {
+    if (kinds_[slot] == Kind::read_modify_write) add(slot, Verb::put);
+  }
+  if (puts_back) hand_over();
+  latency_.record(clock_.ticks() - start);
+}
+
+void Worker::hand_over() {
+  session_->apply(calls_);
+  expect_results();
+  calls_.clear();
+  call_slots_.clear();
+}
+
+void Worker::expect_results() {
+  for (std::size_t i = 0; i < calls_.size(); ++i) {
+    const Call& call = calls_[i];
+    const std::size_t slot = call_slots_[i];
+    if (call.verb == Verb::put) continue;
+    if (kinds_[slot] == Kind::read_missing) {
+      if (call.found) fail(slot, "is there, though nobody put it");
+      continue;
+    }
+    if (!call.found) fail(slot, call.verb == Verb::erase ? "to be erased is missing" : "is missing");
+    if (call.verb == Verb::get && !block_.matches(slot, *call.result)) fail(slot, "has the value of another key");
   }
 }
 

@@ -35,6 +35,9 @@ struct WorkerOptions {
   bool samples = true;
   /// Keys of one `multi_get`; 0: one key a call.
   std::size_t batch = 0;
+  /// Operations that are handed over together, as the session wishes it; the
+  /// latency is then that of all of them. 1: each alone.
+  std::size_t together = 1;
   std::size_t key_bytes;
   std::size_t value_bytes;
 };
@@ -61,12 +64,18 @@ class Worker {
   [[nodiscard]] std::uint64_t began() const noexcept { return began_; }
   [[nodiscard]] std::uint64_t ended() const noexcept { return ended_; }
 
+  /// Memory that what was drawn beforehand takes.
+  [[nodiscard]] std::uint64_t plan_bytes() const noexcept { return plan_.steps().size_bytes(); }
+
  private:
   std::size_t prepare();
   void run_sampled(std::size_t count);
   void run_timed(std::size_t count);
   void run_paced(std::size_t count);
   void run_batch(std::size_t count);
+  void run_together(std::size_t count);
+  void hand_over();
+  void expect_results();
   void apply(std::size_t slot);
   void expect_value(std::size_t slot);
   void wait_until(std::uint64_t intended) const;
@@ -78,6 +87,11 @@ class Worker {
   const Clock& clock_;
   KeyBlock block_;
   std::vector<Kind> kinds_;
+  /// Where the engine takes several operations together: what they are, of
+  /// which slot each is, and where gets leave what they found, slot by slot.
+  std::vector<Call> calls_;
+  std::vector<std::size_t> call_slots_;
+  std::vector<std::string> results_;
   std::vector<std::string_view> batch_keys_;
   std::vector<std::optional<std::string>> batch_values_;
   std::string value_;

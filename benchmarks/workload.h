@@ -32,6 +32,21 @@ enum class Order {
   pairs,
 };
 
+/// What a benchmark does with the engine.
+enum class Task {
+  /// Threads go through their plans.
+  operations,
+  /// The loaded store is closed and opened again.
+  recovery,
+  /// The loaded store is left alone.
+  idling,
+  /// An empty store is made and closed, again and again.
+  opening,
+  /// No engine at all: the disk is written to.
+  disk_writes,
+  disk_syncs,
+};
+
 /// What the store holds when a benchmark begins, and after it.
 enum class Content {
   /// Nothing: a store just opened.
@@ -48,6 +63,8 @@ enum class Content {
 struct Workload {
   std::string_view name;
   std::string_view what;
+  /// What follows is of operations, but for what it begins with.
+  Task task = Task::operations;
   Order order = Order::drawn;
   Kind read = Kind::read;
   Kind write = Kind::put;
@@ -59,18 +76,19 @@ struct Workload {
   bool prefers_zipf = false;
   /// Reads go through `multi_get`, several keys a call.
   bool batched = false;
-  /// One more thread overwrites as long as the others read.
+  /// `--writers` threads more overwrite as long as the others read.
   bool writer_beside = false;
   /// Every write is on disk before the next, whatever durability was asked for.
   bool sync = false;
-  /// The store is closed and opened again; nothing else happens.
-  bool reopens = false;
   /// Why it cannot be run; empty when it can.
   std::string_view unavailable{};
 
   /// It goes over its keys exactly once: neither `--ops` nor `--duration`
   /// applies.
   [[nodiscard]] bool each_key_once() const noexcept { return order == Order::sequential || order == Order::shuffled; }
+
+  /// It measures the disk, once and not for each engine.
+  [[nodiscard]] bool of_the_disk() const noexcept { return task == Task::disk_writes || task == Task::disk_syncs; }
 };
 
 /// All benchmarks, in the order of the documentation.

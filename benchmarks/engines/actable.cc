@@ -2,6 +2,7 @@
 
 #include <actable/store.h>
 
+#include <chrono>
 #include <utility>
 
 namespace bench {
@@ -68,6 +69,14 @@ class ActableEngine : public Engine {
   std::optional<std::uint64_t> memory_bytes() override {
     const actable::SpaceStats stats = space_.stats();
     return stats.record_bytes + stats.table_bytes;
+  }
+
+  Counters counters() override {
+    if (!logged_) return {};
+    const actable::StoreStats stats = store_.stats();
+    return {.written_bytes = stats.log.written_bytes,
+            .waits = stats.log.waits,
+            .durable_lag_s = std::chrono::duration<double>(stats.durable_lag).count()};
   }
 
  private:

@@ -11,8 +11,12 @@ namespace bench {
 [[nodiscard]] EngineKind empty_kind();
 [[nodiscard]] EngineKind leveldb_kind();
 [[nodiscard]] EngineKind lmdb_kind();
+[[nodiscard]] EngineKind redis_kind();
 [[nodiscard]] EngineKind rocksdb_kind();
 [[nodiscard]] EngineKind sharded_kind();
 [[nodiscard]] EngineKind tbb_kind();
+
+/// Whether its server can be started.
+[[nodiscard]] bool redis_is_here();
 
 }  // namespace bench

@@ -28,6 +28,9 @@ std::vector<EngineKind> engines_in_this_build() {
 #if defined(ACTABLE_BENCH_ROCKSDB)
   kinds.push_back(rocksdb_kind());
 #endif
+#if defined(ACTABLE_BENCH_REDIS)
+  if (redis_is_here()) kinds.push_back(redis_kind());
+#endif
   return kinds;
 }
 
@@ -42,6 +45,7 @@ constexpr Requirement k_requirements[] = {
     {"lmdb", "liblmdb-dev"},
     {"leveldb", "libleveldb-dev"},
     {"rocksdb", "librocksdb-dev"},
+    {"redis", "libhiredis-dev when it is built, and redis-server on the PATH when it runs"},
 };
 
 }  // namespace

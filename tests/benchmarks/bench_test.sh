@@ -29,12 +29,26 @@ expect_no_line() { ! grep -qE -- "$1" <<<"$output" || fail "a line matches: $1";
 all_benchmarks() { "$program" --help | awk '/^Benchmarks:/ {on = 1; next} on && NF == 0 {exit} on {print $1}'; }
 all_engines() { "$program" --help | sed -n 's/^Engines in this build: //p' | tr -d ' ' | tr , '\n'; }
 
+# A field of the only run of a benchmark on an engine.
+field() { # CSV NAME BENCHMARK ENGINE
+  awk -F, -v name="$2" -v benchmark="$3" -v engine="$4" '
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i
+              if (!(name in column)) print "no such field: " name }
+    NR > 1 && $column["benchmark"] == benchmark && $column["engine"] == engine { print $column[name] }' "$1"
+}
+
+expect_between() { # WHAT VALUE MIN MAX
+  awk -v value="$2" -v min="$3" -v max="$4" 'BEGIN { exit !(value != "" && value + 0 >= min && value + 0 <= max) }' ||
+    fail "$1 is \"$2\", not between $3 and $4"
+}
+
+# Those that take their time or the disk's have tests of their own.
 test_every_benchmark() {
   local benchmark list
-  list=$(all_benchmarks | paste -sd ,)
+  list=$(all_benchmarks | grep -vE '^(disk.*|idle|openclose)$' | paste -sd ,)
   for options in "--threads=1" "--threads=3"; do
     expect_status 0 "${tiny[@]}" "$options" --benchmarks="$list"
-    for benchmark in $(all_benchmarks); do
+    for benchmark in ${list//,/ }; do
       case $benchmark in
         ycsb-e) expect_line '^ycsb-e is not available until there are ordered spaces' ;;
         *) expect_line "^$benchmark +\[[a-z]+, [13] thread.*\] +: " ;;
@@ -53,6 +67,43 @@ test_every_engine() {
       --benchmarks=fillseq,fillrandom,overwrite,readrandom,multiread,readmissing,mixed50,churn,ycsb-d,ycsb-f,erase
     expect_line "^erase +\[$engine, 2 threads\]"
   done
+}
+
+test_disk() {
+  expect_status 0 --benchmarks=diskprobe --engines=sharded --ops=5 --repeat=2 --dir="$work" --csv="$work/out.csv"
+  expect_line '^diskwrite +\[disk, 1 thread\] .* MB/s  p50 '
+  expect_line '^disksync +\[disk, 1 thread\] .*p50 '
+  [[ $(field "$work/out.csv" ops disksync disk | paste -sd ,) == 5,5 ]] || fail "not 5 syncs each time"
+  # Of the disk: no engine was opened for them.
+  expect_no_line '^disk.*sharded'
+}
+
+test_idle() {
+  expect_status 0 --num=500 --dir="$work" --benchmarks=fillrandom,idle --duration=0.2 --csv="$work/out.csv"
+  expect_line '^idle +\[actable, 1 thread\] +: [0-9.]+ % of a core  0 bytes written  in 0.2 s'
+  expect_between "processor use" "$(field "$work/out.csv" cpu_cores idle actable)" 0 1
+  [[ $(field "$work/out.csv" written_bytes idle actable) == 0 ]] || fail "bytes were written"
+}
+
+test_openclose() {
+  expect_status 0 --benchmarks=openclose --engines=actable,sharded --ops=3 --dir="$work" --csv="$work/out.csv"
+  expect_line '^openclose +\[actable, 1 thread\] .* open [0-9.]+ [nmu]?s, close [0-9.]+ [nmu]?s'
+  [[ $(field "$work/out.csv" ops openclose actable) == 3 ]] || fail "not 3 openings"
+  expect_between "closing" "$(field "$work/out.csv" close_s openclose actable)" 0.000001 60
+}
+
+# What an engine and the process say of themselves while threads run.
+test_counters() {
+  expect_status 0 "${tiny[@]}" --engines=actable,sharded --threads=3 --writers=2 --csv="$work/out.csv" \
+    --benchmarks=fillrandom,overwrite,readwhilewriting
+  expect_line '^readwhilewriting \[actable, 3 threads \+ 2 writers\]'
+  expect_between "the log's bytes" "$(field "$work/out.csv" written_bytes overwrite actable)" $((400 * 116)) $((1 << 20))
+  expect_between "lag" "$(field "$work/out.csv" durable_lag_max_s overwrite actable)" 0 60
+  expect_between "waits" "$(field "$work/out.csv" waits overwrite actable)" 0 1000000
+  expect_between "fairness" "$(field "$work/out.csv" fairness overwrite actable)" 0.000001 1
+  expect_between "fairness of writers" "$(field "$work/out.csv" writer_fairness readwhilewriting sharded)" 0.000001 1
+  expect_between "memory" "$(field "$work/out.csv" beyond_live_max_bytes overwrite actable)" 0 $((1 << 30))
+  [[ -z $(field "$work/out.csv" durable_lag_max_s overwrite sharded) ]] || fail "sharded has no log that could lag"
 }
 
 test_open_loop() {
@@ -106,6 +157,31 @@ test_interrupt() {
   ((status == 130)) || fail "exit status $status instead of 130"
   [[ -z $(find "$work" -name 'actable-bench-*') ]] || fail "its directory is still there"
 }
+
+# Redis has a server of its own, which is gone when the benchmark is, however that ended.
+test_redis() {
+  all_engines | grep -qx redis || { echo "skipped: redis is not in this build, or has no server here"; exit 77; }
+  expect_status 0 "${tiny[@]}" --engines=redis --benchmarks=fillrandom,recover,readrandom,fillsync
+  expect_line '^recover +\[redis, 1 thread\] .*open .*, close '
+  expect_status 2 --engines=redis --benchmarks=idle
+  expect_line 'redis runs in a process of its own'
+
+  local signal child
+  for signal in TERM KILL; do
+    "$program" --engines=redis --num=1000 --duration=60 --dir="$work" --benchmarks=mixed50 >"$work/out" 2>&1 &
+    child=$!
+    until [[ -n $(servers) ]]; do kill -0 "$child" || fail "ended: $(cat "$work/out")"; done
+    kill -"$signal" "$child"
+    wait "$child"
+    until [[ -z $(servers) ]]; do :; done
+    rm -rf "$work"/actable-bench-*
+  done
+}
+
+# Servers that have their files in this test's directory.
+servers() { grep -lzF -- "$work/" /proc/[0-9]*/cmdline 2>/dev/null | while read -r file; do
+  tr '\0' ' ' <"$file" 2>/dev/null | grep -o '^[^ ]*redis-server' || true
+done; }
 
 declare -F "test_$1" >/dev/null || { echo "no such test: $1" >&2; exit 2; }
 "test_$1"
