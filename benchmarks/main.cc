@@ -6,6 +6,7 @@
 #include "benchmarks/host.h"
 #include "benchmarks/interrupt.h"
 #include "benchmarks/machine.h"
+#include "benchmarks/plot.h"
 #include "benchmarks/progress.h"
 #include "benchmarks/report.h"
 #include "benchmarks/result_files.h"
@@ -117,6 +118,7 @@ void run_round(const Settings& settings, unsigned round, Runner& runner, const S
 
 void run(Settings settings) {
   std::ofstream json = open_output(settings.json), csv = open_output(settings.csv);
+  open_output(settings.plot).close();
   Progress progress;
   const Scratch scratch(settings.directory);
   const Machine machine = this_machine(scratch.path());
@@ -133,6 +135,7 @@ void run(Settings settings) {
   }
   if (json.is_open()) write_json(json, machine, settings, empty_loop, results);
   if (csv.is_open()) write_csv(csv, results);
+  if (!settings.plot.empty()) draw_plot(summarize(results), settings.plot);
   json.close();
   csv.close();
   if (!settings.json.empty() && json.fail()) throw Failure("cannot write " + settings.json.string());

@@ -89,6 +89,16 @@ double median_of(const std::vector<const Result*>& runs, Member member) {
   return median(std::move(values));
 }
 
+LatencyCurve curve_of(const std::vector<const Result*>& runs) {
+  LatencyCurve curve{};
+  for (std::size_t i = 0; i < curve.size(); ++i) {
+    std::vector<double> values;
+    for (const Result* run : runs) values.push_back(run->curve_ns[i]);
+    curve[i] = median(std::move(values));
+  }
+  return curve;
+}
+
 Summary summary_of(const std::vector<const Result*>& runs) {
   const Result& first = *runs.front();
   const auto [least, most] = std::ranges::minmax(runs, {}, &Result::ops_per_s);
@@ -103,7 +113,8 @@ Summary summary_of(const std::vector<const Result*>& runs) {
           .ops_per_s_max = most->ops_per_s,
           .p50_ns_median = median_of(runs, &Result::p50_ns),
           .p99_ns_median = median_of(runs, &Result::p99_ns),
-          .p999_ns_median = median_of(runs, &Result::p999_ns)};
+          .p999_ns_median = median_of(runs, &Result::p999_ns),
+          .curve_ns_median = curve_of(runs)};
 }
 
 }  // namespace
@@ -165,7 +176,10 @@ std::string result_line(const Result& result) {
 std::vector<Summary> summarize(const std::vector<Result>& results) {
   std::vector<Summary> summaries;
   for (const Result& first : results) {
-    if (first.run != 1) continue;
+    const bool known = std::ranges::any_of(summaries, [&first](const Summary& summary) {
+      return summary.benchmark == first.benchmark && summary.engine == first.engine;
+    });
+    if (known) continue;
     std::vector<const Result*> runs;
     for (const Result& result : results) {
       if (result.benchmark == first.benchmark && result.engine == first.engine) runs.push_back(&result);

@@ -37,6 +37,8 @@ struct Summary {
   double p50_ns_median;
   double p99_ns_median;
   double p999_ns_median;
+  /// Of the runs' own curves, point by point.
+  LatencyCurve curve_ns_median;
 
   /// Largest less smallest rate, as a part of the median.
   [[nodiscard]] double spread() const noexcept { return (ops_per_s_max - ops_per_s_min) / ops_per_s_median; }

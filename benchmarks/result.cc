@@ -47,6 +47,12 @@ double payload_bytes(const Workload& workload, const Settings& settings) {
   return reads * payload_bytes(workload.read, settings) + (1 - reads) * payload_bytes(workload.write, settings);
 }
 
+LatencyCurve curve_of(const Histogram& latency) {
+  LatencyCurve curve{};
+  for (std::size_t i = 0; i < curve.size(); ++i) curve[i] = Clock::get().ns(latency.quantile(k_curve_fractions[i]));
+  return curve;
+}
+
 }  // namespace
 
 Result result_of(const Outcome& outcome, const Workload& workload, const Settings& settings) {
@@ -68,6 +74,7 @@ Result result_of(const Outcome& outcome, const Workload& workload, const Setting
           .p99_ns = clock.ns(outcome.latency.quantile(0.99)),
           .p999_ns = clock.ns(outcome.latency.quantile(0.999)),
           .max_ns = clock.ns(outcome.latency.max()),
+          .curve_ns = curve_of(outcome.latency),
           .fairness = outcome.fairness,
           .writer_ops_per_s = static_cast<double>(outcome.writer_ops) / seconds,
           .writer_fairness = outcome.writer_fairness,

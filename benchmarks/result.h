@@ -4,12 +4,19 @@
 #include "benchmarks/runner.h"
 #include "benchmarks/settings.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace bench {
+
+/// Parts of all operations, from the quickest to the slowest, at which a curve
+/// of latency has its points.
+inline constexpr std::array k_curve_fractions = {0.0,  0.1,  0.25,  0.5,   0.75,   0.9,    0.95,
+                                                 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999};
+using LatencyCurve = std::array<double, k_curve_fractions.size()>;
 
 /// One benchmark on one engine, as it is printed and written to files.
 ///
@@ -32,6 +39,8 @@ struct Result {
   double p99_ns = 0;
   double p999_ns = 0;
   double max_ns = 0;
+  /// At `k_curve_fractions`.
+  LatencyCurve curve_ns{};
   /// Rate of the slowest thread as a part of the fastest one's.
   double fairness = 1;
   /// Puts of the threads beside the readers; 0 where there is none.

@@ -1,7 +1,9 @@
 #include "benchmarks/settings.h"
 
+#include "benchmarks/engines/child.h"
 #include "benchmarks/engines/registry.h"
 #include "benchmarks/keys.h"
+#include "benchmarks/plot.h"
 
 #include <CLI/CLI.hpp>
 
@@ -109,6 +111,7 @@ void add_run_options(CLI::App& app, Settings& settings, Raw& raw) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--json", settings.json, "Write the results there as JSON");
   app.add_option("--csv", settings.csv, "Write the results there as comma-separated values");
+  app.add_option("--plot", settings.plot, "Draw rates and latencies there, as FILE.svg; needs gnuplot");
 }
 
 std::string option_names(const CLI::App& app) {
@@ -150,6 +153,13 @@ std::optional<std::string> look_up_engines(const std::vector<std::string>& names
     return (missing.empty() ? "no engine '" + name + "'" : "engine '" + name + "' needs " + missing) +
            "; this build has " + engine_names() + ", empty";
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> unplottable(const Settings& settings) {
+  if (settings.plot.empty()) return std::nullopt;
+  if (settings.plot.extension() != ".svg") return "--plot draws SVG: name the file " + settings.plot.string() + ".svg";
+  if (!find_program(k_gnuplot)) return "--plot needs gnuplot on the PATH (gnuplot-nox); --csv and --json need nothing";
   return std::nullopt;
 }
 
@@ -222,6 +232,7 @@ std::expected<Settings, Exit> parse_settings(int argc, const char* const* argv) 
   auto wrong = look_up_benchmarks(raw.benchmarks, settings);
   if (!wrong) wrong = look_up_engines(raw.engines, settings);
   if (!wrong) wrong = impossible(settings);
+  if (!wrong) wrong = unplottable(settings);
   if (wrong) return std::unexpected(Exit{2, one_line(*wrong)});
   return settings;
 }

@@ -46,6 +46,7 @@ struct Settings {
   std::filesystem::path directory{};
   std::filesystem::path json{};
   std::filesystem::path csv{};
+  std::filesystem::path plot{};
 
   [[nodiscard]] bool zipf(const Workload& workload) const noexcept {
     return distribution == Distribution::zipf || (distribution == Distribution::by_benchmark && workload.prefers_zipf);

@@ -134,6 +134,20 @@ PYTHON
   [[ $(awk -F, '{print NF}' "$work/out.csv" | sort -u | wc -l) == 1 ]] || fail "lines of different width"
 }
 
+test_plot() {
+  expect_status 2 --plot="$work/out.png"
+  expect_line '^actable-bench: --plot draws SVG: name the file .*out.png.svg'
+  output=$(PATH=/nowhere "$program" --plot="$work/out.svg" 2>&1)
+  expect_line '^actable-bench: --plot needs gnuplot on the PATH'
+  command -v gnuplot >/dev/null || { echo "skipped the drawing: gnuplot is not here"; exit 77; }
+  expect_status 0 "${tiny[@]}" --engines=actable,sharded --benchmarks=fillrandom,overwrite,overwrite,idle --duration=0.05 \
+    --plot="$work/it's.svg"
+  grep -q '</svg>' "$work/it's.svg" || fail "no whole SVG"
+  for text in fillrandom overwrite sharded 'operations a second' '99.9 %'; do
+    grep -qF "$text" "$work/it's.svg" || fail "the plot does not say: $text"
+  done
+}
+
 test_refusals() {
   expect_status 2 --engines=nothing
   expect_line "^actable-bench: no engine 'nothing'; this build has actable, sharded"
