@@ -91,6 +91,8 @@ struct Counters {
   std::optional<double> durable_lag_s{};
 };
 
+class Remote;
+
 /// An open store of some kind.
 ///
 /// Thread safety: *synchronized*, but for opening and destroying.
@@ -104,6 +106,10 @@ class Engine {
   /// Sessions that are alive at the same time are of the same durability. None
   /// is alive when the engine is destroyed.
   [[nodiscard]] virtual std::unique_ptr<Session> session(Durability durability) = 0;
+
+  /// Where whole plans are done instead of single operations (`whole_plans`);
+  /// null for most engines, which have sessions.
+  [[nodiscard]] virtual Remote* remote() noexcept { return nullptr; }
 
   /// Waits until what was written is on disk, so that one benchmark does not
   /// pay for the one before it.
@@ -139,6 +145,8 @@ struct EngineKind {
   /// It runs in a process of its own, whose memory and processor use are not
   /// those of this one.
   bool own_process = false;
+  /// It is given whole plans and has no sessions.
+  bool whole_plans = false;
   std::size_t key_bytes_max;
   std::unique_ptr<Engine> (*open)(const EngineOptions& options);
 };

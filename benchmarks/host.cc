@@ -204,7 +204,7 @@ void Host::weigh(Result& result) {
   if (const auto held = engine_->memory_bytes()) {
     result.bytes_per_key_own = static_cast<double>(*held) / keys - payload;
   }
-  if (settings_.num < k_keys_min_for_resident) return;
+  if (settings_.num < k_keys_min_for_resident || kind_.own_process) return;
   const double grown = static_cast<double>(resident_bytes()) - static_cast<double>(resident_before_);
   // Less than the payload: the engine has it on disk, and the figure no meaning.
   if (grown > keys * payload) result.bytes_per_key_rss = grown / keys - payload;

@@ -4,6 +4,7 @@
 #include "benchmarks/interrupt.h"
 #include "benchmarks/machine.h"
 #include "benchmarks/plan.h"
+#include "benchmarks/remote.h"
 #include "benchmarks/team.h"
 #include "benchmarks/worker.h"
 
@@ -73,15 +74,33 @@ WorkerOptions worker_options(const Settings& settings, const Part& part) {
   return options;
 }
 
+/// Those who do the work, then those beside them.
+std::vector<Part> parts_of(const Settings& settings, const Job& job) {
+  const bool endless = !job.workload.each_key_once() && settings.duration_s > 0;
+  const double rate = job.measured ? settings.rate : 0;
+  std::vector<Part> parts;
+  for (unsigned thread = 0; thread < settings.threads; ++thread) {
+    parts.push_back({job.workload, job.durability, thread, settings.threads, endless, rate});
+  }
+  for (unsigned writer = 0; job.workload.writer_beside && writer < settings.writers; ++writer) {
+    parts.push_back({*find_workload("overwrite"), job.durability, writer, settings.writers, true, 0});
+  }
+  return parts;
+}
+
+PlanRequest request_for(const Settings& settings, const Part& part, const Zipf* zipf) {
+  return {.workload = part.workload,
+          .zipf = zipf,
+          .keys = settings.num,
+          .steps = std::max<std::uint64_t>(steps_of(settings, part), 1),
+          .thread = part.thread,
+          .threads = part.threads,
+          .seed = seed_for(settings.seed, part.workload.name, part.thread)};
+}
+
 Team::Recruit recruit(const Settings& settings, const Part& part, const Zipf* zipf, Engine& engine,
                       std::string_view noise) {
-  const PlanRequest request{.workload = part.workload,
-                            .zipf = zipf,
-                            .keys = settings.num,
-                            .steps = std::max<std::uint64_t>(steps_of(settings, part), 1),
-                            .thread = part.thread,
-                            .threads = part.threads,
-                            .seed = seed_for(settings.seed, part.workload.name, part.thread)};
+  const PlanRequest request = request_for(settings, part, zipf);
   WorkerOptions options = worker_options(settings, part);
   auto session = std::make_shared<std::unique_ptr<Session>>(engine.session(part.durability));
   if (options.pace_ticks <= 0 && options.batch == 0) options.together = (*session)->calls_at_once();
@@ -130,16 +149,13 @@ class Watch {
 
 using Workers = std::span<const std::unique_ptr<Worker>>;
 
-/// Rate of the slowest as a part of the fastest one's.
-double fairness_of(Workers workers) {
-  double slowest = std::numeric_limits<double>::max(), fastest = 0;
+std::vector<double> rates_of(Workers workers) {
+  std::vector<double> rates;
   for (const auto& worker : workers) {
     const auto ticks = static_cast<double>(std::max<std::uint64_t>(worker->ended() - worker->began(), 1));
-    const double rate = static_cast<double>(worker->done()) / ticks;
-    slowest = std::min(slowest, rate);
-    fastest = std::max(fastest, rate);
+    rates.push_back(static_cast<double>(worker->done()) / ticks);
   }
-  return fastest > 0 ? slowest / fastest : 1;
+  return rates;
 }
 
 Outcome summed(const std::vector<std::unique_ptr<Worker>>& workers, std::size_t leaders) {
@@ -152,13 +168,41 @@ Outcome summed(const std::vector<std::unique_ptr<Worker>>& workers, std::size_t 
     ended = std::max(ended, workers[i]->ended());
   }
   for (std::size_t i = leaders; i < workers.size(); ++i) outcome.writer_ops += workers[i]->done();
-  outcome.fairness = fairness_of(Workers(workers).first(leaders));
-  outcome.writer_fairness = fairness_of(Workers(workers).subspan(leaders));
+  outcome.fairness = fairness_of(rates_of(Workers(workers).first(leaders)));
+  outcome.writer_fairness = fairness_of(rates_of(Workers(workers).subspan(leaders)));
   outcome.seconds = Clock::get().ns(ended - began) / 1e9;
   return outcome;
 }
 
+/// Draws the plans here, has them done there.
+Outcome run_remotely(Remote& remote, const Settings& settings, const Job& job, const Zipf* zipf, Progress& progress) {
+  const std::vector<Part> parts = parts_of(settings, job);
+  RemoteWork work{.parts = {},
+                  .helpers = parts.size() - settings.threads,
+                  .batch = job.workload.batched ? settings.batch : 0,
+                  .sample_every = k_sample_every,
+                  .duration_s = job.workload.each_key_once() ? 0 : settings.duration_s};
+  progress.show(job.label + "  drawing keys");
+  for (const Part& part : parts) {
+    const std::uint64_t limit = part.endless ? Remote::k_no_limit : steps_of(settings, part);
+    work.parts.push_back({draw_plan(request_for(settings, part, zipf)), limit});
+  }
+  const Outcome outcome = remote.run(work, [&](double seconds) {
+    char text[32];
+    std::snprintf(text, sizeof text, "  %.0f s", seconds);
+    progress.show(job.label + text);
+  });
+  progress.clear();
+  return outcome;
+}
+
 }  // namespace
+
+double fairness_of(std::span<const double> rates) {
+  if (rates.empty()) return 1;
+  const auto [slowest, fastest] = std::ranges::minmax(rates);
+  return fastest > 0 ? slowest / fastest : 1;
+}
 
 Runner::Runner(const Settings& settings, Progress& progress)
     : settings_(settings), progress_(progress), noise_(draw_noise(settings.value_bytes, settings.seed)) {}
@@ -172,21 +216,16 @@ const Zipf* Runner::zipf_for(const Workload& workload) {
 Outcome Runner::run(Engine& engine, const Job& job) {
   const Workload& workload = job.workload;
   const double duration_s = workload.each_key_once() ? 0 : settings_.duration_s;
-  const double rate = job.measured ? settings_.rate : 0;
   const Zipf* zipf = zipf_for(workload);
-  std::vector<Team::Recruit> recruits;
-  for (unsigned thread = 0; thread < settings_.threads; ++thread) {
-    const Part part{workload, job.durability, thread, settings_.threads, duration_s > 0, rate};
-    recruits.push_back(recruit(settings_, part, zipf, engine, noise_));
-  }
-  const unsigned writers = workload.writer_beside ? settings_.writers : 0;
-  for (unsigned writer = 0; writer < writers; ++writer) {
-    const Part part{*find_workload("overwrite"), job.durability, writer, writers, true, 0};
-    recruits.push_back(recruit(settings_, part, zipf, engine, noise_));
-  }
+  if (Remote* remote = engine.remote()) return run_remotely(*remote, settings_, job, zipf, progress_);
 
+  std::vector<Team::Recruit> recruits;
+  for (const Part& part : parts_of(settings_, job)) {
+    recruits.push_back(recruit(settings_, part, zipf, engine, noise_));
+  }
   progress_.show(job.label + "  drawing keys");
-  Team team(std::move(recruits), writers);
+  const std::size_t helpers = recruits.size() - settings_.threads;
+  Team team(std::move(recruits), helpers);
   team.start();
   Watch watch(engine);
   const auto start = SteadyClock::now();

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace bench {
@@ -31,6 +32,9 @@ struct Outcome {
   /// Most memory of the process that was seen, without that of the plans.
   std::uint64_t resident_max = 0;
 };
+
+/// The smallest of some rates as a part of the largest; 1 where there is none.
+[[nodiscard]] double fairness_of(std::span<const double> rates);
 
 /// What `Runner` is to do.
 struct Job {

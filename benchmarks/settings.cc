@@ -202,6 +202,10 @@ std::string Settings::why_not(const EngineKind& engine, const Workload& workload
   if (engine.own_process && workload.task == Task::idling) {
     return name + " runs in a process of its own, whose processor use is not known here";
   }
+  if (engine.whole_plans && workload.task == Task::opening) {
+    return name + " is given whole plans and nothing else: it does not run " + std::string(workload.name);
+  }
+  if (engine.whole_plans && rate > 0) return name + " goes as fast as it can: run it without --rate";
   if (key_bytes > engine.key_bytes_max) {
     return name + " takes keys of up to " + std::to_string(engine.key_bytes_max) + " bytes";
   }

@@ -63,11 +63,16 @@ Child::Child(const std::vector<std::string>& arguments, Files files) {
 Child::~Child() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGTERM);
-  const auto until = SteadyClock::now() + k_patience;
+  while (!ends_within(k_patience)) ::kill(pid_, SIGKILL);
+}
+
+bool Child::ends_within(std::chrono::milliseconds time) {
+  const auto until = SteadyClock::now() + time;
   while (running()) {
-    if (SteadyClock::now() >= until) ::kill(pid_, SIGKILL);
+    if (SteadyClock::now() >= until) return false;
     std::this_thread::sleep_for(k_look_again);
   }
+  return true;
 }
 
 bool Child::running() {

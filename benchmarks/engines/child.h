@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -38,6 +39,9 @@ class Child {
 
   /// False once it has ended.
   [[nodiscard]] bool running();
+
+  /// Waits until it ends by itself. False: it did not in this time.
+  bool ends_within(std::chrono::milliseconds time);
 
  private:
   pid_t pid_ = -1;

@@ -9,6 +9,7 @@ namespace bench {
 [[nodiscard]] EngineKind actable_kind();
 [[nodiscard]] EngineKind boost_kind();
 [[nodiscard]] EngineKind empty_kind();
+[[nodiscard]] EngineKind ets_kind();
 [[nodiscard]] EngineKind leveldb_kind();
 [[nodiscard]] EngineKind lmdb_kind();
 [[nodiscard]] EngineKind redis_kind();
@@ -16,7 +17,8 @@ namespace bench {
 [[nodiscard]] EngineKind sharded_kind();
 [[nodiscard]] EngineKind tbb_kind();
 
-/// Whether its server can be started.
+/// Whether the program that each needs is on the PATH.
 [[nodiscard]] bool redis_is_here();
+[[nodiscard]] bool ets_is_here();
 
 }  // namespace bench

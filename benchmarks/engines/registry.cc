@@ -31,6 +31,7 @@ std::vector<EngineKind> engines_in_this_build() {
 #if defined(ACTABLE_BENCH_REDIS)
   if (redis_is_here()) kinds.push_back(redis_kind());
 #endif
+  if (ets_is_here()) kinds.push_back(ets_kind());
   return kinds;
 }
 
@@ -46,6 +47,7 @@ constexpr Requirement k_requirements[] = {
     {"leveldb", "libleveldb-dev"},
     {"rocksdb", "librocksdb-dev"},
     {"redis", "libhiredis-dev when it is built, and redis-server on the PATH when it runs"},
+    {"ets", "escript on the PATH (erlang-base)"},
 };
 
 }  // namespace

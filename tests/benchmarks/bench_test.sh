@@ -192,6 +192,44 @@ test_redis() {
   done
 }
 
+# ETS is given whole plans, and reports in the same terms.
+test_ets() {
+  all_engines | grep -qx ets || { echo "skipped: escript is not here"; exit 77; }
+  expect_status 0 "${tiny[@]}" --engines=ets --threads=2 --writers=2 --duration=0.05 --value_size=64 --csv="$work/out.csv" \
+    --benchmarks=fillseq,readwhilewriting,overwrite,multiread,churn,ycsb-f
+  expect_line '^readwhilewriting \[ets, 2 threads \+ 2 writers\] .* writers [1-9][0-9]* ops/sec'
+  [[ $(field "$work/out.csv" ops fillseq ets) == 500 ]] || fail "not every key once"
+  expect_between "seconds of overwrite" "$(field "$work/out.csv" seconds overwrite ets)" 0.05 5
+  expect_between "p50" "$(field "$work/out.csv" p50_ns overwrite ets)" 1 1e9
+  expect_between "fairness" "$(field "$work/out.csv" fairness overwrite ets)" 0.000001 1
+  expect_between "memory" "$(field "$work/out.csv" bytes_per_key overwrite ets)" 1 10000
+  expect_status 2 --engines=ets --rate=1000
+  expect_line 'ets goes as fast as it can: run it without --rate'
+  expect_status 2 --engines=ets --benchmarks=openclose
+  expect_line 'whole plans and nothing else'
+}
+
+# Where an engine runs in a process of its own and that dies, the run fails and says so.
+test_engine_dies() {
+  local engine child engine_child status tried=0
+  for engine in redis ets; do
+    all_engines | grep -qx $engine || continue
+    tried=1 status=0
+    "$program" --engines=$engine --num=1000 --duration=60 --dir="$work" --benchmarks=fillrandom,mixed50 >"$work/out" 2>&1 &
+    child=$!
+    # It has done the first benchmark, so it is in the second.
+    tail -f --pid=$child "$work/out" | grep -q '^fillrandom'
+    read -r engine_child _ <"/proc/$child/task/$child/children"
+    kill -KILL "$engine_child"
+    wait "$child" || status=$?
+    output=$(cat "$work/out")
+    ((status == 1)) || fail "exit status $status instead of 1 when $engine died"
+    expect_line "^actable-bench: $engine: "
+    [[ -z $(find "$work" -name 'actable-bench-*') ]] || fail "its directory is still there"
+  done
+  ((tried)) || { echo "skipped: neither redis nor ets is here"; exit 77; }
+}
+
 # Servers that have their files in this test's directory.
 servers() { grep -lzF -- "$work/" /proc/[0-9]*/cmdline 2>/dev/null | while read -r file; do
   tr '\0' ' ' <"$file" 2>/dev/null | grep -o '^[^ ]*redis-server' || true
