@@ -30,6 +30,8 @@ constexpr std::uint64_t k_file_bytes_max = std::uint64_t{512} << 20;
 constexpr std::uint64_t k_sync_file_bytes_max = std::uint64_t{16} << 20;
 /// Writes on their way at the same time, so that the disk always has the next.
 constexpr unsigned k_writers = 4;
+/// Probes of this duration get the whole file.
+constexpr double k_whole_file_s = 2;
 /// What `O_DIRECT` wants of memory on any disk.
 constexpr std::size_t k_alignment = 4096;
 
@@ -119,9 +121,18 @@ class ProbeFile {
   Descriptor file_;
 };
 
+/// No more than are written, and fewer for a probe that is soon over, so that
+/// making the file does not take longer than what is measured on it.
 std::uint64_t blocks_for(const ProbeOptions& options, std::size_t block_bytes, std::uint64_t file_bytes_max) {
   const std::uint64_t most = file_bytes_max / block_bytes;
-  return options.ops_max == 0 ? most : std::min(most, options.ops_max);
+  std::uint64_t blocks = most;
+  if (options.ops_max != 0) blocks = std::min(blocks, options.ops_max);
+  if (options.duration_s > 0 && options.duration_s < k_whole_file_s) {
+    const double part = options.duration_s / k_whole_file_s;
+    blocks = std::min(blocks,
+                      std::max<std::uint64_t>(static_cast<std::uint64_t>(part * static_cast<double>(most)), k_writers));
+  }
+  return blocks;
 }
 
 /// When a probe is over, for all who write.

@@ -87,8 +87,9 @@ class Program:
             try:
                 output, _ = child.communicate()
             except BaseException:
-                # Ctrl-C came to the child too, which removes its files and ends.
+                # It removes its files and ends, whether Ctrl-C came to it too or not.
                 child.terminate()
+                child.wait()
                 raise
         if child.returncode != 0:
             last = (output.strip().splitlines() or ["nothing"])[-1]

@@ -106,6 +106,15 @@ test_counters() {
   [[ -z $(field "$work/out.csv" durable_lag_max_s overwrite sharded) ]] || fail "sharded has no log that could lag"
 }
 
+# On a terminal there is a line that is written over; it is gone at the end.
+test_progress() {
+  command -v script >/dev/null || { echo "skipped: no script(1) to make a terminal with"; exit 77; }
+  local command="$program --num=500 --dir='$work' --duration=0.3 --benchmarks=mixed50"
+  output=$(script -qec "$command" /dev/null)
+  expect_line $'\r\033\\[K''mixed50 \[actable\] +[0-9]+ %  [0-9.]+ M ops/s'
+  expect_line $'\r\033\\[K''mixed50 +\[actable, 1 thread\] +: '
+}
+
 test_open_loop() {
   # 200 operations at 2,000 a second take a tenth of a second, however fast the engine is.
   expect_status 0 --num=500 --ops=200 --rate=2000 --dir="$work" --benchmarks=overwrite,multiread --csv="$work/out.csv"

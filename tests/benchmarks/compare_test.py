@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """`compare_test.py PROGRAM`: the comparison on tiny inputs, and how it judges."""
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,19 @@ class Running(unittest.TestCase):
         output = self.run_quick("--rows=mixed,idle", "--num=700", "--repeat=1", "--seconds=0.02", "--big=900")
         self.assertEqual(len([line for line in output.splitlines() if " measured " in line]), 3)
         self.assertNotIn("written:", output)
+
+    def test_an_interrupt_ends_it_and_leaves_nothing(self):
+        command = [sys.executable, BENCHMARKS / "compare", "--quick", "--rows=busy", "--seconds=60",
+                   f"--program={PROGRAM}", f"--dir={self.path}", f"--output={self.path}/figures.md"]
+        with subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as child:
+            while child.poll() is None and not list(self.path.glob("actable-bench-*/actable/*")):
+                pass
+            os.killpg(child.pid, signal.SIGINT)
+            _, said = child.communicate()
+        self.assertEqual(child.returncode, 130, said)
+        self.assertEqual(said.strip(), "compare: interrupted")
+        self.assertEqual(list(self.path.iterdir()), [])
 
     def test_what_is_not_there_is_answered_with_what_is(self):
         for arguments, said in ((["--rows=nothing"], "there are reads, overwrites"), (["--num=0"], "above 0"),
