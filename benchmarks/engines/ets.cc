@@ -29,6 +29,11 @@ constexpr auto k_patience = std::chrono::seconds(1);
 /// What Erlang has for "no end", within its small integers.
 constexpr std::uint64_t k_limit_max = std::uint64_t{1} << 58;
 
+// The script knows them by number.
+static_assert(static_cast<int>(Kind::read) == 0 && static_cast<int>(Kind::read_missing) == 1 &&
+              static_cast<int>(Kind::put) == 2 && static_cast<int>(Kind::erase) == 3 &&
+              static_cast<int>(Kind::read_modify_write) == 4);
+
 /// Both ends of a pipe, closed when they go; the child gets copies of its own.
 class Pipe {
  public:

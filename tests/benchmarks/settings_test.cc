@@ -39,8 +39,8 @@ bool says(const std::string& message, const std::string& part) { return message.
 TEST_CASE("options arrive as they were given") {
   const Settings settings =
       accepted({"--benchmarks=fillseq,ycsb-f", "--engines=sharded,actable", "--num=77", "--ops=9", "--threads=3",
-                "--key_size=24", "--value_size=32", "--distribution=zipf", "--batch=5", "--rate=1000", "--duration=0.5",
-                "--durability=none", "--repeat=2", "--seed=11", "--dir=/", "--json=a", "--csv=b"});
+                "--writers=4", "--key_size=24", "--value_size=32", "--distribution=zipf", "--batch=5", "--rate=1000",
+                "--duration=0.5", "--durability=none", "--repeat=2", "--seed=11", "--dir=/", "--json=a", "--csv=b"});
   REQUIRE(settings.benchmarks.size() == 2);
   CHECK(settings.benchmarks[1]->name == "ycsb-f");
   REQUIRE(settings.engines.size() == 2);
@@ -48,6 +48,7 @@ TEST_CASE("options arrive as they were given") {
   CHECK(settings.num == 77);
   CHECK(settings.ops == 9);
   CHECK(settings.threads == 3);
+  CHECK(settings.writers == 4);
   CHECK(settings.key_bytes == 24);
   CHECK(settings.value_bytes == 32);
   CHECK(settings.distribution == bench::Distribution::zipf);
@@ -67,6 +68,13 @@ TEST_CASE("only the benchmarks of YCSB are Zipf where nothing is said") {
   CHECK(settings.zipf(*bench::find_workload("ycsb-a")));
   CHECK_FALSE(settings.zipf(*bench::find_workload("readrandom")));
   CHECK_FALSE(accepted({"--distribution=uniform"}).zipf(*bench::find_workload("ycsb-a")));
+}
+
+TEST_CASE("diskprobe is both benchmarks of the disk, which need no engine that can") {
+  const Settings settings = accepted({"--benchmarks=diskprobe", "--engines=sharded", "--durability=sync"});
+  REQUIRE(settings.benchmarks.size() == 2);
+  CHECK(settings.benchmarks[0]->name == "diskwrite");
+  CHECK(settings.benchmarks[1]->name == "disksync");
 }
 
 TEST_CASE("an unknown name is answered with those that there are") {
@@ -92,6 +100,7 @@ TEST_CASE("a mix that cannot be says what can") {
   CHECK(says(refused({"--engines=sharded", "--durability=sync"}), "run it with --durability=none or async"));
   CHECK(says(refused({"--engines=sharded", "--benchmarks=recover"}), "nothing that could be opened again"));
   CHECK(says(refused({"--benchmarks=ycsb-e"}), "until there are ordered spaces"));
+  CHECK(says(refused({"--plot=rates.png"}), "name the file rates.png.svg"));
   CHECK(says(refused({"--num=3", "--threads=4"}), "more --threads than --num"));
 }
 
