@@ -74,6 +74,17 @@ std::string bars(const std::vector<Summary>& summaries) {
          "] $rates using i:xtic(1) title columnheader(i)\n";
 }
 
+/// A colour for the benchmark and dashes for the engine, so that neither comes
+/// twice where the other is the same. gnuplot counts both from 1.
+std::string line_style(const std::vector<Summary>& summaries, const Summary& summary) {
+  const auto benchmarks = distinct(summaries, &Summary::benchmark), engines = distinct(summaries, &Summary::engine);
+  const auto place = [](const std::vector<std::string_view>& names, std::string_view name) {
+    return std::to_string(std::ranges::find(names, name) - names.begin() + 1);
+  };
+  return "linewidth 2 linecolor " + place(benchmarks, summary.benchmark) + " dashtype " +
+         place(engines, summary.engine);
+}
+
 std::string curves(const std::vector<Summary>& summaries) {
   std::string blocks, plot;
   for (const Summary& summary : summaries) {
@@ -81,8 +92,8 @@ std::string curves(const std::vector<Summary>& summaries) {
     if (std::ranges::none_of(summary.curve_ns_median, timed)) continue;
     const std::string name = "$curve" + std::to_string(&summary - summaries.data());
     blocks += curve_block(name, summary.curve_ns_median);
-    plot += (plot.empty() ? "plot " : ", ") + name + " using 1:2 with lines linewidth 2 title " +
-            gnuplot_text(std::string(summary.benchmark) + ", " + std::string(summary.engine));
+    plot += (plot.empty() ? "plot " : ", ") + name + " using 1:2 with lines " + line_style(summaries, summary) +
+            " title " + gnuplot_text(std::string(summary.benchmark) + ", " + std::string(summary.engine));
   }
   if (plot.empty()) return {};
   return blocks +

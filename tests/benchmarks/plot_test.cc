@@ -40,6 +40,8 @@ TEST_CASE("each benchmark on each engine has a curve, point by point the median"
   const std::string script = bench::plot_script(summaries, "out.svg");
   CHECK(has(script, "title 'readrandom, actable'"));
   CHECK(has(script, "title 'overwrite, lmdb'"));
+  CHECK(has(script, "linecolor 1 dashtype 1 title 'readrandom, actable'"));
+  CHECK(has(script, "linecolor 2 dashtype 2 title 'overwrite, lmdb'"));
   // 99.9 % is three nines.
   CHECK(has(script, "\n3 120\n"));
   CHECK(has(script, "\n3 700\n"));
