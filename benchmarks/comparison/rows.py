@@ -55,6 +55,8 @@ class Check:
     unit: str = "x"
     at_most: bool = False
     note: str = ""
+    # It could not be run: an engine or the program failed.
+    failed: bool = False
 
     def reaches(self, bound):
         return self.measured <= bound if self.at_most else self.measured >= bound

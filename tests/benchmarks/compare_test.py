@@ -110,6 +110,20 @@ class Running(unittest.TestCase):
         self.assertEqual(said.strip(), "compare: interrupted")
         self.assertEqual(list(self.path.iterdir()), [])
 
+    def test_a_row_that_fails_does_not_end_the_others(self):
+        # A program that fails where a row asks for much, and is the real one otherwise.
+        program = self.path / "program"
+        program.write_text(f'#!/bin/sh\ncase "$*" in *openclose*) echo "disk gone"; exit 1;; esac\nexec "{PROGRAM}" "$@"\n')
+        program.chmod(0o755)
+        done = compare("--quick", f"--program={program}", f"--dir={self.path}", "--rows=opening,idle",
+                       f"--output={self.path}/figures.md")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("the row opening could not be run", done.stderr)
+        self.assertIn("idle store: processor use", done.stdout)
+        written = (self.path / "figures.md").read_text()
+        self.assertIn("disk gone", written)
+        self.assertIn("| idle store: processor use |", written)
+
     def test_what_is_not_there_is_answered_with_what_is(self):
         for arguments, said in ((["--rows=nothing"], "there are reads, overwrites"), (["--num=0"], "above 0"),
                                 (["--num=7"], "100 or more"), (["--fast"], "--quick")):
