@@ -31,7 +31,9 @@ std::vector<EngineKind> engines_in_this_build() {
 #if defined(ACTABLE_BENCH_REDIS)
   if (redis_is_here()) kinds.push_back(redis_kind());
 #endif
+#if defined(ACTABLE_BENCH_ETS)
   if (ets_is_here()) kinds.push_back(ets_kind());
+#endif
   return kinds;
 }
 
