@@ -18,8 +18,11 @@ DISK_THREADS = 2
 BUSY_THREADS = 100
 WRITERS = 8
 LARGE_VALUE = 1024
-# Resident memory after ten rounds of overwriting, against after the first: what
-# is more is not noise of the allocator.
+# Rounds of overwriting. What the first ones take, for the log's way to the disk
+# and for replaced records, has its limits; what the later ones add is creep, and
+# more than this is not the noise of the allocator.
+ROUNDS = 10
+SETTLED_AFTER = 5
 CREEP = 1.05
 
 
@@ -213,16 +216,17 @@ def memory(scale, program):
         yield Check(f"memory beyond key and value, {keys_text(keys)}, after growth",
                     runs.median("bytes_per_key_own", "fillrandom"), 40, 34, "B/key", at_most=True)
     for keys in scale.sizes:
-        rounds = 10
-        runs = program.run(["fillrandom"] + ["overwrite"] * rounds, num=keys, threads=1)
+        runs = program.run(["fillrandom"] + ["overwrite"] * ROUNDS, num=keys, threads=1)
         after = runs.values("bytes_per_key_own", "overwrite")
-        yield Check(f"the same after {rounds} rounds of overwrite, {keys_text(keys)}", after[-1], 40, 34, "B/key",
+        yield Check(f"the same after {ROUNDS} rounds of overwrite, {keys_text(keys)}", after[-1], 40, 34, "B/key",
                     at_most=True)
         resident = runs.values("bytes_per_key_rss", "overwrite")
         payload = 16 + 100
-        creep = ratio(resident[-1] + payload, resident[0] + payload) if len(resident) == rounds else None
-        yield Check(f"resident memory after {rounds} rounds against after the first, {keys_text(keys)}", creep, CREEP,
-                    at_most=True, note="" if creep else "too few keys to tell from the program's own")
+        creep = None
+        if len(resident) == ROUNDS:
+            creep = ratio(resident[-1] + payload, resident[SETTLED_AFTER - 1] + payload)
+        yield Check(f"resident memory after {ROUNDS} rounds against after {SETTLED_AFTER}, {keys_text(keys)}", creep,
+                    CREEP, at_most=True, note="" if creep else "too few keys to tell from the program's own")
 
 
 def bandwidth(scale, program):
