@@ -112,6 +112,16 @@ TEST_CASE("while all blocks for short frames are on their way rounds wait for on
   CHECK(life.stats().rounds > rounds);
 }
 
+TEST_CASE("zeros that cannot be written ahead of the log are told") {
+  SimulatedDisk disk;
+  FaultyFileSystem faulty(disk);
+  Segments segments(faulty, "/simulated", 1, std::uint64_t{1} << 20);
+  must(segments.place(base::k_block_bytes, 1, 1));
+  faulty.fail_nth(Call::write, 1);
+  CHECK(test::outcome(segments.prewrite()) == "io_error");
+  CHECK(must(segments.prewrite()));
+}
+
 TEST_CASE("full buffers are written without waiting for a round") {
   SimulatedDisk disk;
   Options options = log_options(LogIo::pwrite);

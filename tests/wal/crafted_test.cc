@@ -148,6 +148,26 @@ TEST_CASE("whole frames behind the last marker are discarded and counted, and th
   CHECK(discarded >= reached);
 }
 
+TEST_CASE("numbers of frames behind a torn one are used no more") {
+  SimulatedDisk disk;
+  Life life(disk, k_options);
+  life.write_durably("a", "1");
+  life.write("b", "2");
+  life.round();
+  const Seq last = life.write("c", "3");
+  life.round();
+  const auto left = disk.killed();
+  auto frames = frames_on(*left, k_options);
+  std::erase_if(frames, [](const auto& frame) { return frame.header.records == 0; });
+  REQUIRE(frames.size() == 3);
+  // Its record alone tells of its number.
+  reseal(*left, frames[2], [](FrameHeader& header, auto) { header.cut = header.durable = 0; });
+  left->bytes(frames[1].file)[frames[1].offset + k_frame_header_bytes] ^= std::byte{1};
+  const auto found = must(look(*left, k_options));
+  CHECK(found.records.size() == 1);
+  CHECK(found.end.numbers_end == last + 1);
+}
+
 TEST_CASE("a record numbered below the cut that the log has reached is refused") {
   const auto below = [](FrameHeader&, std::span<std::byte> payload) {
     base::store_le(payload.data(), base::first_seq_of(1));

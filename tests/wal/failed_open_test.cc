@@ -177,6 +177,33 @@ TEST_CASE("a consumer that cannot begin ends the opening with its reason, and th
   CHECK(Life(disk, k_options).recovered().empty());
 }
 
+TEST_CASE("while a log is read back no tombstone may be dropped, and afterwards old ones may") {
+  SimulatedDisk disk;
+  {
+    Life life(disk, k_options);
+    life.write_durably("k", "v");
+    must(life.close());
+  }
+  base::Epochs epochs;
+  for (int i = 0; i < 3; ++i) epochs.advance();
+  REQUIRE(epochs.tombstones_before() > 0);
+  std::vector<base::Epoch> seen;
+  Recovery recovery;
+  recovery.begin = [&](std::uint64_t) -> Result<void> {
+    seen.push_back(epochs.tombstones_before());
+    return {};
+  };
+  recovery.apply = [&](const LogRecord&) -> Result<void> {
+    seen.push_back(epochs.tombstones_before());
+    return {};
+  };
+  const auto log = must(Log::open(k_options, disk, epochs, recovery));
+  CHECK(seen == std::vector<base::Epoch>{0, 0});
+  epochs.advance();
+  CHECK(epochs.tombstones_before() > 0);
+  must(log->close());
+}
+
 TEST_CASE("a log for which the system gives no thread is not opened, and opens when there is one") {
   SimulatedDisk disk;
   Records due;

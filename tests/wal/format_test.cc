@@ -222,6 +222,17 @@ TEST_CASE("every flipped bit of a frame's header and payload breaks it, none of 
   CHECK(whole());
 }
 
+TEST_CASE("bytes that do not begin as a frame does are none") {
+  const Bytes payload = encoded({Seq{1} << 24, 1, false, "k", "v"});
+  Bytes frame = sealed(example_frame(payload), payload);
+  for (std::size_t bit = 0; bit < 32; ++bit) {
+    flip(frame, bit);
+    CHECK_FALSE(decode_frame_header(frame));
+    flip(frame, bit);
+  }
+  CHECK(decode_frame_header(frame));
+}
+
 TEST_CASE("a frame that is cut short is not whole") {
   const Bytes payload = encoded({7, 1, false, "k", "v"});
   const Bytes frame = sealed(example_frame(payload), payload);
