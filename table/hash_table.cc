@@ -183,9 +183,6 @@ Segment* HashTable::make_segment(Cache& cache, std::uint64_t prefix, unsigned de
   segment->prefix = prefix;
   segment->depth = depth;
   segment->chain_capacity = chain_buckets;
-  segment->chain_used.store(0, std::memory_order_relaxed);
-  segment->replacement.store(nullptr, std::memory_order_relaxed);
-  segment->sibling = nullptr;
   segments_.fetch_add(1, std::memory_order_relaxed);
   segment_bytes_.fetch_add(segment->bytes(), std::memory_order_relaxed);
   return segment;

@@ -60,11 +60,11 @@ struct alignas(64) Segment {
   std::uint64_t prefix;
   std::uint32_t depth;
   std::uint32_t chain_capacity;
-  std::atomic<std::uint32_t> chain_used;
+  std::atomic<std::uint32_t> chain_used{0};
   /// Set once, when a copy of the frozen segment is complete: the segment that
   /// takes its place, or the first of two; `sibling` of that is the second.
-  std::atomic<Segment*> replacement;
-  Segment* sibling;
+  std::atomic<Segment*> replacement{nullptr};
+  Segment* sibling = nullptr;
 
   [[nodiscard]] Bucket* buckets() noexcept { return reinterpret_cast<Bucket*>(this + 1); }
   [[nodiscard]] Bucket& home(std::uint64_t hash) noexcept { return buckets()[hash % k_home_buckets]; }

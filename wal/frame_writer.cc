@@ -79,6 +79,9 @@ void Writer::take_frame(Buffer& buffer, StagedFrame& frame, GatherBlock* gather)
     gather->add(std::span(buffer.memory + frame.begin + k_frame_header_bytes, payload_bytes), records);
     return;
   }
+  // Here, and not before the buffers were looked at: none is from memory that
+  // the queue does not know of.
+  pool_.for_each_new_slab([this](std::span<std::byte> slab) { queue_->add_memory(slab); });
   ++buffer.writes_in_flight;
   const auto memory = std::span(buffer.memory + frame.begin, buffer.bytes - frame.begin);
   if (!emit({memory, payload_bytes, records, 0, 0}, {InFlight::Kind::frame, next_frame_, &buffer, nullptr})) {

@@ -125,7 +125,6 @@ void Writer::or_fail(Step&& step) noexcept {
 
 void Writer::pass() {
   complete_all();
-  pool_.for_each_new_slab([this](std::span<std::byte> slab) { queue_->add_memory(slab); });
   if (failed_) return;
   const Clock::time_point now = Clock::now();
   passed_at_.store(ticks(now), std::memory_order_relaxed);

@@ -94,6 +94,17 @@ TEST_CASE("the table takes 10 to 32 bytes a key, however many there are") {
   }
 }
 
+TEST_CASE("a record takes 14 bytes beside its key and value") {
+  CHECK(table::Record::bytes_for(3, 5) == 14 + 3 + 5);
+  Table table;
+  const base::WritePin pin(table.epochs, *table.epochs.slot(base::thread_index()));
+  const table::Record* const record = table::Record::make(table.memory, table.cache(), "key", "value", false);
+  REQUIRE(record != nullptr);
+  const auto* const begin = reinterpret_cast<const char*>(record);
+  CHECK(record->key().data() == begin + 14);
+  CHECK(record->value().data() == begin + 14 + 3);
+}
+
 TEST_CASE("the table counts its segments and its directory") {
   Table table;
   table.put(key(0), "v");
