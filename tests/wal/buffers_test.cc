@@ -1,9 +1,9 @@
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/wal/log_fixture.h"
+#include "tests/wal/watched_disk.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 
 // What the log writes from: its buffers, known to the queue, used again, and
@@ -20,49 +20,7 @@ using test::must;
 using test::SimulatedDisk;
 using test::stays;
 using test::until;
-
-/// Counts the writes that come from memory which it was not told of.
-class WatchingQueue final : public base::WriteQueue {
- public:
-  WatchingQueue(std::unique_ptr<base::WriteQueue> below, std::atomic<std::uint64_t>& unknown)
-      : below_(std::move(below)), unknown_(unknown) {}
-
-  void add_memory(std::span<std::byte> memory) override {
-    known_.emplace_back(memory);
-    below_->add_memory(memory);
-  }
-  void submit_write(base::File& file, std::uint64_t offset, std::span<const std::byte> bytes,
-                    std::uint64_t tag) override {
-    const auto holds = [bytes](std::span<const std::byte> memory) {
-      return memory.data() <= bytes.data() && bytes.data() + bytes.size() <= memory.data() + memory.size();
-    };
-    if (std::ranges::none_of(known_, holds)) ++unknown_;
-    below_->submit_write(file, offset, bytes, tag);
-  }
-  void submit_sync(base::File& file, std::uint64_t tag) override { below_->submit_sync(file, tag); }
-  void wait(std::optional<std::chrono::nanoseconds> timeout, std::vector<base::Completion>& done) override {
-    below_->wait(timeout, done);
-  }
-  void wake() noexcept override { below_->wake(); }
-  [[nodiscard]] std::string name() const override { return below_->name(); }
-  [[nodiscard]] bool memory_registered() const noexcept override { return below_->memory_registered(); }
-
- private:
-  std::unique_ptr<base::WriteQueue> below_;
-  std::atomic<std::uint64_t>& unknown_;
-  std::vector<std::span<const std::byte>> known_;
-};
-
-class WatchedDisk final : public SimulatedDisk {
- public:
-  Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override {
-    return std::make_unique<WatchingQueue>(must(SimulatedDisk::make_queue(kind)), unknown_);
-  }
-  [[nodiscard]] std::uint64_t unknown() const noexcept { return unknown_; }
-
- private:
-  std::atomic<std::uint64_t> unknown_{0};
-};
+using test::WatchedDisk;
 
 TEST_CASE("the queue is told of all memory that is written from, but for that of large writes") {
   WatchedDisk disk;
