@@ -251,6 +251,8 @@ Result<void> Log::close() {
   // All numbers handed out so far; the writer need not know that it is the end.
   Result<void> synced = wait_durable(epochs_.next_seq());
   writer_->stop();
+  // Whoever waits for room learns at once that there is none to come.
+  pool_.shut();
   if (synced && durable_.failed()) {
     return base::failure(ErrorCode::indeterminate, [this] {
       return "the log failed while closing (" + failure() +
