@@ -18,7 +18,6 @@ constexpr std::size_t k_page_bytes = 4096;
 constexpr std::size_t k_huge_page_bytes = std::size_t{2} << 20;
 constexpr std::size_t k_arena_bytes_first = std::size_t{1} << 20;
 constexpr std::size_t k_arena_bytes_max = std::size_t{64} << 20;
-constexpr std::size_t k_chunk_bytes_first = 4096;
 constexpr std::size_t k_chunk_bytes_max = 64 * 1024;
 // Blocks this large give their pages back when they leave a thread.
 constexpr std::size_t k_page_return_bytes = 32 * 1024;
@@ -31,28 +30,8 @@ constexpr std::size_t k_advance_bytes = std::size_t{1} << 20;
 // ... and after this much however short ago the last epoch began, so that what
 // is on its way round is bounded by bytes and not by the speed of the machine.
 constexpr std::size_t k_advance_bytes_max = std::size_t{8} << 20;
-constexpr unsigned k_small_classes = 64;
 
 }  // namespace
-
-struct RecordMemory::Magazine {
-  static constexpr unsigned k_capacity = 61;
-  std::atomic<Magazine*> next{nullptr};
-  Epoch stamp = 0;
-  unsigned count = 0;
-  std::array<void*, k_capacity> blocks;
-};
-
-struct RecordMemory::ClassCache {
-  Magazine* allocating = nullptr;
-  Magazine* retiring = nullptr;
-  Magazine* limbo_first = nullptr;
-  Magazine* limbo_last = nullptr;
-  unsigned limbo_count = 0;
-  std::byte* chunk = nullptr;
-  std::byte* chunk_end = nullptr;
-  std::size_t chunk_bytes = k_chunk_bytes_first;
-};
 
 /// Its header lies in its own first page.
 struct RecordMemory::Arena {
@@ -72,7 +51,7 @@ RecordMemory::Cache::~Cache() {
 
 RecordMemory::ClassCache* RecordMemory::Cache::class_cache(unsigned size_class) noexcept {
   if (classes_[size_class] == nullptr) [[unlikely]]
-    classes_[size_class] = new (std::nothrow) ClassCache;
+    classes_[size_class] = new (std::nothrow) ClassCache(size_class);
   return classes_[size_class];
 }
 
@@ -85,9 +64,8 @@ RecordMemory::~RecordMemory() {
   }
 }
 
-unsigned RecordMemory::class_of(std::size_t bytes) noexcept {
-  ACTABLE_ASSERT(bytes >= 1 && bytes <= k_block_class_bytes_max);
-  if (bytes <= 512) return static_cast<unsigned>((bytes + 7) / 8 - 1);
+unsigned RecordMemory::large_class_of(std::size_t bytes) noexcept {
+  ACTABLE_ASSERT(bytes <= k_block_class_bytes_max);
   const std::size_t last = bytes - 1;
   const auto log = static_cast<unsigned>(std::bit_width(last)) - 1;
   return k_small_classes + (log - 9) * 8 + static_cast<unsigned>((last >> (log - 3)) & 7);
@@ -252,11 +230,10 @@ bool RecordMemory::refill(Cache& cache, unsigned size_class) noexcept {
   return true;
 }
 
-void* RecordMemory::allocate(Cache& cache, std::size_t bytes) noexcept {
-  const unsigned size_class = class_of(bytes);
+void* RecordMemory::allocate_slowly(Cache& cache, unsigned size_class) noexcept {
   ClassCache* const own = cache.class_cache(size_class);
   if (own == nullptr) return nullptr;
-  if (own->allocating == nullptr || own->allocating->count == 0) [[unlikely]] {
+  if (own->allocating == nullptr || own->allocating->count == 0) {
     if (!refill(cache, size_class)) return carve_block(cache, size_class);
   }
   return own->allocating->blocks[--own->allocating->count];
@@ -270,24 +247,23 @@ void RecordMemory::release(Cache& cache, void* block, std::size_t bytes) noexcep
     own.chunk = static_cast<std::byte*>(block);
     return;
   }
-  if (own.allocating != nullptr && own.allocating->count < magazine_capacity(size_class)) {
+  if (own.allocating != nullptr && own.allocating->count < own.capacity) {
     own.allocating->blocks[own.allocating->count++] = block;
     return;
   }
   retire(cache, block, bytes);
 }
 
-void RecordMemory::retire(Cache& cache, void* block, std::size_t bytes) noexcept {
-  const unsigned size_class = class_of(bytes);
+void RecordMemory::retire_slowly(Cache& cache, unsigned size_class, void* block) noexcept {
   ClassCache* const own = cache.class_cache(size_class);
   if (own == nullptr) return;  // Out of memory: the block stays unused until the store closes.
-  if (own->retiring == nullptr) [[unlikely]] {
+  if (own->retiring == nullptr) {
     own->retiring = take_empty(cache);
     if (own->retiring == nullptr) return;
     own->retiring->count = 0;
   }
   own->retiring->blocks[own->retiring->count++] = block;
-  if (own->retiring->count == magazine_capacity(size_class)) to_limbo(cache, size_class);
+  if (own->retiring->count == own->capacity) to_limbo(cache, size_class);
 }
 
 void RecordMemory::advance_epoch(Cache& cache, std::size_t retired_bytes) noexcept {

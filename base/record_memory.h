@@ -73,17 +73,48 @@ class RecordMemory {
   [[nodiscard]] std::size_t carved_bytes() const noexcept { return carved_.load(std::memory_order_relaxed); }
 
  private:
-  struct Magazine;
-  struct ClassCache;
   struct Arena;
+
+  struct Magazine {
+    static constexpr unsigned k_capacity = 61;
+    std::atomic<Magazine*> next{nullptr};
+    Epoch stamp = 0;
+    unsigned count = 0;
+    std::array<void*, k_capacity> blocks;
+  };
+
+  /// What a thread has of one class.
+  struct ClassCache {
+    explicit ClassCache(unsigned size_class) noexcept : capacity(magazine_capacity(size_class)) {}
+
+    const unsigned capacity;
+    Magazine* allocating = nullptr;
+    Magazine* retiring = nullptr;
+    Magazine* limbo_first = nullptr;
+    Magazine* limbo_last = nullptr;
+    unsigned limbo_count = 0;
+    std::byte* chunk = nullptr;
+    std::byte* chunk_end = nullptr;
+    std::size_t chunk_bytes = 4096;
+  };
+
+  static void prefetch_for_writing(const void* block, std::size_t bytes) noexcept;
 
   // 64 classes of 8 to 512 bytes, then 8 for each doubling up to 8 MiB.
   static constexpr unsigned k_classes = 64 + 14 * 8;
 
-  static unsigned class_of(std::size_t bytes) noexcept;
+  static constexpr unsigned k_small_classes = 64;
+  static constexpr std::size_t k_small_bytes_max = 512;
+
+  [[nodiscard]] static unsigned class_of(std::size_t bytes) noexcept {
+    return bytes <= k_small_bytes_max ? static_cast<unsigned>((bytes + 7) / 8 - 1) : large_class_of(bytes);
+  }
+  [[nodiscard]] static unsigned large_class_of(std::size_t bytes) noexcept;
   static std::size_t bytes_of(unsigned size_class) noexcept;
   static unsigned magazine_capacity(unsigned size_class) noexcept;
 
+  [[nodiscard]] void* allocate_slowly(Cache& cache, unsigned size_class) noexcept;
+  void retire_slowly(Cache& cache, unsigned size_class, void* block) noexcept;
   bool refill(Cache& cache, unsigned size_class) noexcept;
   void* carve_block(Cache& cache, unsigned size_class) noexcept;
   void* carve(std::size_t bytes) noexcept;
@@ -131,5 +162,36 @@ class RecordMemory::Cache {
   std::size_t retired_since_advance_ = 0;
   std::size_t retired_since_look_ = 0;
 };
+
+/// Starts fetching the lines of a block that will be written to.
+inline void RecordMemory::prefetch_for_writing(const void* block, std::size_t bytes) noexcept {
+  constexpr std::size_t k_line_bytes = 64;
+  constexpr std::size_t k_bytes_max = 4 * k_line_bytes;
+  const auto* const begin = static_cast<const std::byte*>(block);
+  const std::size_t end = bytes < k_bytes_max ? bytes : k_bytes_max;
+  for (std::size_t at = 0; at < end; at += k_line_bytes) __builtin_prefetch(begin + at, 1);
+  __builtin_prefetch(begin + end - 1, 1);
+}
+
+inline void* RecordMemory::allocate(Cache& cache, std::size_t bytes) noexcept {
+  const unsigned size_class = class_of(bytes);
+  const ClassCache* const own = cache.classes_[size_class];
+  if (own == nullptr || own->allocating == nullptr || own->allocating->count == 0) [[unlikely]]
+    return allocate_slowly(cache, size_class);
+  Magazine& magazine = *own->allocating;
+  void* const block = magazine.blocks[--magazine.count];
+  // The next one too was written by somebody long ago: by the time it is
+  // wanted, it is here.
+  if (magazine.count != 0) prefetch_for_writing(magazine.blocks[magazine.count - 1], bytes);
+  return block;
+}
+
+inline void RecordMemory::retire(Cache& cache, void* block, std::size_t bytes) noexcept {
+  const unsigned size_class = class_of(bytes);
+  const ClassCache* const own = cache.classes_[size_class];
+  if (own == nullptr || own->retiring == nullptr || own->retiring->count + 1 >= own->capacity) [[unlikely]]
+    return retire_slowly(cache, size_class, block);
+  own->retiring->blocks[own->retiring->count++] = block;
+}
 
 }  // namespace actable::base

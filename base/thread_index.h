@@ -30,6 +30,9 @@ inline constinit thread_local unsigned t_thread_index = k_no_thread_index;
   return detail::acquire_thread_index();
 }
 
+/// The same, or `k_no_thread_index` when the calling thread has not asked yet.
+[[nodiscard]] inline unsigned thread_index_so_far() noexcept { return detail::t_thread_index; }
+
 [[nodiscard]] bool thread_index_in_use(unsigned index) noexcept;
 
 /// One `T` for each thread index, made when first asked for, destroyed with

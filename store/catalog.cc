@@ -63,7 +63,7 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name
   place->second = *made;
   if ((*made)->logged()) {
     const std::string value = encode_space(next_space_id_);
-    auto written = catalog_->write({name, value, false, {}}, [](const table::Position&) { return Verdict::write; });
+    auto written = catalog_->write({name, value, false, {}}, SpaceCore::Always{});
     if (!written) {
       if (auto own = context()) clear_table(**made, **own);
       return std::unexpected(std::move(written.error()));

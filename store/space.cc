@@ -18,14 +18,12 @@ using table::Record;
 
 namespace {
 
-constexpr auto k_always = [](const Position&) { return Verdict::write; };
-
 [[nodiscard]] Verdict when(bool condition) noexcept { return condition ? Verdict::write : Verdict::leave; }
 
 /// True when something was written.
-[[nodiscard]] Result<bool> as_bool(Result<SpaceCore::Written> written) {
+[[nodiscard]] Result<bool> as_bool(Result<Seq> written) {
   if (!written) return std::unexpected(std::move(written.error()));
-  return written->seq != 0;
+  return *written != 0;
 }
 
 [[nodiscard]] std::unexpected<Error> moved_from() {
@@ -53,15 +51,13 @@ const std::string& Space::name() const noexcept {
 Result<Seq> Space::put(std::string_view key, std::string_view value, WriteOptions options) {
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
-  auto written = core_->write({key, value, false, options}, k_always);
-  if (!written) return std::unexpected(std::move(written.error()));
-  return written->seq;
+  return core_->write({key, value, false, options}, SpaceCore::Always{});
 }
 
 Result<bool> Space::get(std::string_view key, std::string& value) const {
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
-  return core_->read(key, [&value](const Record& record) { value.assign(record.value()); });
+  return core_->read(key, [&value](const Record& record) { base::assign_bytes(value, record.value()); });
 }
 
 Result<std::optional<std::string>> Space::get(std::string_view key) const {
@@ -115,7 +111,7 @@ Result<std::size_t> Space::multi_get(std::span<const std::string_view> keys,
       if (record == nullptr) {
         value.reset();
       } else if (value) {
-        value->assign(record->value());
+        base::assign_bytes(*value, record->value());
         ++found;
       } else {
         value.emplace(record->value());
@@ -199,7 +195,7 @@ Result<Seq> Space::update_with(std::string_view key, Updater call, void* f, Writ
     auto written = core_->write({key, value ? std::string_view(*value) : std::string_view(), !value, options},
                                 [seen](const Position& at) { return when(seen == (at.live() ? at.seq() : 0)); });
     if (!written) return std::unexpected(std::move(written.error()));
-    if (written->seq != 0) return written->seq;
+    if (*written != 0) return *written;
   }
 }
 
@@ -214,7 +210,7 @@ Result<std::optional<std::string>> Space::take(std::string_view key, WriteOption
     return Verdict::write;
   });
   if (!written) return std::unexpected(std::move(written.error()));
-  if (written->seq == 0) value.reset();
+  if (*written == 0) value.reset();
   return value;
 }
 

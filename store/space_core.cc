@@ -1,7 +1,6 @@
 #include "store/space_core.h"
 
 #include "base/failure.h"
-#include "base/hash.h"
 #include "store/checks.h"
 #include "store/store_core.h"
 
@@ -13,6 +12,7 @@ SpaceCore::SpaceCore(std::shared_ptr<StoreCore> store, std::uint32_t id, std::st
     : store_(std::move(store)),
       id_(id),
       logged_(options.logged && !store_->options().directory.empty()),
+      hash_seed_(store_->hash_seed()),
       name_(std::move(name)),
       options_(options),
       counters_(store_->shard_map().shards()) {}
@@ -33,8 +33,6 @@ bool SpaceCore::make_table(table::HashTable::Cache& cache) {
   return table_ != nullptr && table_->prepare(cache);
 }
 
-std::uint64_t SpaceCore::hash(std::string_view key) const noexcept { return base::hash_key(key, store_->hash_seed()); }
-
 std::unexpected<Error> SpaceCore::cannot_sync() const {
   return base::failure(ErrorCode::unsupported, [&] {
     return "the space '" + name_ +
@@ -44,7 +42,7 @@ std::unexpected<Error> SpaceCore::cannot_sync() const {
   });
 }
 
-void SpaceCore::count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {
+void SpaceCore::count_change(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {
   ShardCounters::Change change;
   const auto add = [&change](const table::Record& record, std::int64_t sign) {
     change.keys += sign;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/hash.h"
 #include "routing/shard_map.h"
 #include "store/shard_counters.h"
 #include "store/thread_context.h"
@@ -55,11 +56,20 @@ class SpaceCore {
   /// Nobody uses the table any more.
   void forget_table() noexcept { table_.reset(); }
 
-  [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept;
+  [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return base::hash_key(key, hash_seed_); }
 
   /// Calls `f` with the key's record while pinned. False when absent.
   template <class F>
   [[nodiscard]] Result<bool> read(std::string_view key, F&& f) const;
+
+  /// The verdict of a plain put.
+  struct Always {
+    Verdict operator()(const table::Position&) const noexcept { return Verdict::write; }
+  };
+  /// The value is as it was given.
+  struct AsGiven {
+    void operator()(table::Record&) const noexcept {}
+  };
 
   struct Write {
     std::string_view key;
@@ -67,17 +77,15 @@ class SpaceCore {
     bool tombstone;
     WriteOptions options;
   };
-  /// What came of a write: its number, and 0 when the verdict was to leave.
-  struct Written {
-    Seq seq = 0;
-  };
-
   /// Writes the key's next version if `decide(position)` says so; `fill(record)`
   /// may then still set the value's bytes. Both run again after a lost race.
+  /// Returns the write's number, and 0 when the verdict was to leave.
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Written> write(const Write& write, Decide&& decide, Fill&& fill);
+  [[nodiscard]] Result<Seq> write(const Write& write, Decide decide, Fill fill);
   template <class Decide>
-  [[nodiscard]] Result<Written> write(const Write& write, Decide&& decide);
+  [[nodiscard]] Result<Seq> write(const Write& write, Decide decide) {
+    return this->write(write, decide, AsGiven{});
+  }
 
   /// Fails with unsupported when a sync is asked of a space without a log.
   [[nodiscard]] Result<void> check_durability(WriteOptions options) const {
@@ -87,20 +95,32 @@ class SpaceCore {
   }
 
   /// Keeps the counters after `fresh` has replaced what was at `position`.
-  void count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept;
+  void count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {
+    // Mostly a value takes the place of one that is as long.
+    if (position.live() && !fresh.tombstone() && position.old->bytes() == fresh.bytes()) return;
+    count_change(hash, position, fresh);
+  }
 
   [[nodiscard]] std::size_t keys() const noexcept { return counters_.keys(); }
   [[nodiscard]] SpaceStats stats() const;
 
  private:
+  void count_change(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept;
+  /// The number or 0, and what there was no memory for, if there was none.
+  struct Published {
+    Seq seq = 0;
+    const char* lacked = nullptr;
+  };
+  /// The steps 3 to 5 of a write (docs/architecture.md), pinned.
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Written> publish(ThreadContext& context, base::Epoch epoch, const Write& write,
-                                        std::uint64_t key_hash, Decide& decide, Fill& fill);
+  [[nodiscard]] Published publish(ThreadContext& context, base::Epoch epoch, const Write& write, std::uint64_t key_hash,
+                                  Decide& decide, Fill& fill);
   [[nodiscard]] std::unexpected<Error> cannot_sync() const;
 
   const std::shared_ptr<StoreCore> store_;
   const std::uint32_t id_;
   const bool logged_;
+  const std::uint64_t hash_seed_;
   std::atomic<State> state_{State::open};
   std::unique_ptr<table::HashTable> table_;
   std::string name_;

@@ -6,6 +6,8 @@
 #include "store/space_core.h"
 #include "store/store_core.h"
 
+#include <type_traits>
+
 /// The life of a read and of a write, step by step (docs/architecture.md).
 namespace actable::store {
 
@@ -13,10 +15,13 @@ template <class F>
 Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
   if (!key_fits(key)) [[unlikely]]
     return bad_key(key);
-  auto context = store_->context();
-  if (!context) [[unlikely]]
-    return std::unexpected(std::move(context.error()));
-  const base::ReadPin pin(store_->epochs(), (*context)->slot);
+  ThreadContext* context = store_->find_context();
+  if (context == nullptr) [[unlikely]] {
+    auto made = store_->context();
+    if (!made) return std::unexpected(std::move(made.error()));
+    context = *made;
+  }
+  const base::ReadPin pin(store_->epochs(), context->slot);
   if (state() != State::open) [[unlikely]]
     return not_open();
   const table::Record* const record = table_->find(hash(key), key);
@@ -53,18 +58,21 @@ class FreshRecord {
 };
 
 template <class Decide, class Fill>
-Result<SpaceCore::Written> SpaceCore::write(const Write& write, Decide&& decide, Fill&& fill) {
+Result<Seq> SpaceCore::write(const Write& write, Decide decide, Fill fill) {
   if (!key_fits(write.key)) [[unlikely]]
     return bad_key(write.key);
   if (!value_fits(write.value)) [[unlikely]]
     return bad_value(write.value);
   StoreCore& store = *store_;
-  auto found = store.context();
-  if (!found) [[unlikely]]
-    return std::unexpected(std::move(found.error()));
-  ThreadContext& context = **found;
-  if (auto checked = check_durability(write.options); !checked) [[unlikely]]
-    return std::unexpected(std::move(checked.error()));
+  ThreadContext* found = store.find_context();
+  if (found == nullptr) [[unlikely]] {
+    auto made = store.context();
+    if (!made) return std::unexpected(std::move(made.error()));
+    found = *made;
+  }
+  ThreadContext& context = *found;
+  if (write.options.durability == Durability::sync && !logged_) [[unlikely]]
+    return cannot_sync();
   const std::uint64_t key_hash = hash(write.key);
   const std::size_t log_bytes = logged_ ? wal::record_bytes(write.key.size(), write.value.size()) : 0;
 
@@ -76,9 +84,11 @@ Result<SpaceCore::Written> SpaceCore::write(const Write& write, Decide&& decide,
       if (state() != State::open) [[unlikely]]
         return not_open();
       if (!logged_ || hold.has_room(store, context, log_bytes)) [[likely]] {
-        auto published = publish(context, pin.epoch(), write, key_hash, decide, fill);
-        if (!published || published->seq == 0) return published;
-        seq = published->seq;
+        const Published published = publish(context, pin.epoch(), write, key_hash, decide, fill);
+        if (published.lacked != nullptr) [[unlikely]]
+          return no_memory(published.lacked);
+        if (published.seq == 0) return Seq{0};
+        seq = published.seq;
         hold.written(store, context, logged_, write.options);
         break;
       }
@@ -89,23 +99,37 @@ Result<SpaceCore::Written> SpaceCore::write(const Write& write, Decide&& decide,
     }
   }
   if (auto durable = hold.finish(store, context, seq); !durable) return std::unexpected(std::move(durable.error()));
-  return Written{seq};
+  return seq;
 }
 
 template <class Decide, class Fill>
-Result<SpaceCore::Written> SpaceCore::publish(ThreadContext& context, base::Epoch epoch, const Write& write,
-                                              std::uint64_t key_hash, Decide& decide, Fill& fill) {
+SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoch, const Write& write,
+                                        std::uint64_t key_hash, Decide& decide, Fill& fill) {
   StoreCore& store = *store_;
+  table_->prefetch_bucket(key_hash);
+  const wal::LogRecord unnumbered{0, id_, write.tombstone, write.key, write.value};
+  const std::size_t log_bytes = wal::record_bytes(write.key.size(), write.value.size());
   FreshRecord fresh(store.memory(), context.cache);
+  wal::StagedFrame* ahead = nullptr;
+  // Where it is known what will be written, it is copied while the bucket is on
+  // its way. What is left to do once the old record has come is then so little
+  // that the processor gets to the next operation's bucket while it waits.
+  if constexpr (std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>) {
+    if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
+      return {0, "a record"};
+    if (logged_) ahead = wal::append_ahead(*context.stager, epoch, unnumbered);
+  }
   table::Position position{};
   Seq seq = 0;
   do {
     if (!table_->locate(context.cache, key_hash, write.key, position)) [[unlikely]]
-      return no_memory("the table");
-    if (decide(position) == Verdict::leave) return Written{};
-    if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
-      return no_memory("a record");
-    fill(*fresh);
+      return {0, "the table"};
+    if constexpr (!(std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>)) {
+      if (decide(position) == Verdict::leave) return {};
+      if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
+        return {0, "a record"};
+      fill(*fresh);
+    }
     ACTABLE_PARK("store.before_draw");
     seq = store.epochs().draw(context.slot, epoch, position.seq());
     (*fresh).number(seq);
@@ -113,15 +137,14 @@ Result<SpaceCore::Written> SpaceCore::publish(ThreadContext& context, base::Epoc
   const table::Record& record = *fresh;
   fresh.published();
   ACTABLE_PARK("store.published");
-  if (logged_) wal::append(*context.stager, epoch, {seq, id_, write.tombstone, record.key(), record.value()});
+  if (ahead != nullptr) {
+    wal::append_number(*context.stager, *ahead, log_bytes, seq);
+  } else if (logged_) {
+    wal::append(*context.stager, epoch, {seq, id_, write.tombstone, record.key(), record.value()});
+  }
   count(key_hash, position, record);
   if (position.old != nullptr) store.memory().retire(context.cache, position.old, position.old->bytes());
-  return Written{seq};
-}
-
-template <class Decide>
-Result<SpaceCore::Written> SpaceCore::write(const Write& what, Decide&& decide) {
-  return write(what, std::forward<Decide>(decide), [](table::Record&) {});
+  return {seq};
 }
 
 }  // namespace actable::store

@@ -78,6 +78,12 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] std::uint64_t hash_seed() const noexcept { return hash_seed_; }
   [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
 
+  /// The calling thread's context, or null where `context` must make it first.
+  [[nodiscard]] ThreadContext* find_context() const noexcept {
+    const unsigned index = base::thread_index_so_far();
+    return index == base::k_no_thread_index ? nullptr : contexts_.find(index);
+  }
+
   /// The calling thread's context. Fails with overloaded (more than
   /// `k_threads_max` threads) or no_memory.
   [[nodiscard]] Result<ThreadContext*> context() {

@@ -8,12 +8,6 @@
 #include <sys/mman.h>
 
 namespace actable::table {
-namespace {
-
-[[nodiscard]] Segment* as_segment(std::uint64_t entry) noexcept { return reinterpret_cast<Segment*>(entry); }
-
-}  // namespace
-
 HashTable::HashTable(base::Epochs& epochs, base::RecordMemory& memory, std::uint64_t hash_seed) noexcept
     : epochs_(epochs), memory_(memory), hash_seed_(hash_seed) {}
 
@@ -57,29 +51,7 @@ bool HashTable::add_level(unsigned depth) noexcept {
   return true;
 }
 
-HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) const noexcept {
-  // acquire: pairs with the release that set the level.
-  return levels_[depth].load(std::memory_order_acquire) + prefix;
-}
-
-Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
-  while (true) {
-    // acquire: pairs with the release in add_level.
-    unsigned depth = depth_.load(std::memory_order_acquire);
-    while (true) {
-      // acquire: pairs with the release that put the segment here.
-      const std::uint64_t found = entry(prefix_of(hash, depth), depth)->load(std::memory_order_acquire);
-      if (found > k_split) [[likely]]
-        return as_segment(found);
-      // Split since `depth_` was read, and so deeper now: look again.
-      if (found == k_split) break;
-      --depth;  // The root is never null.
-    }
-  }
-}
-
-const Record* HashTable::find(std::uint64_t hash, std::string_view key) const noexcept {
-  Segment& segment = *segment_for(hash);
+const Record* HashTable::find_slowly(Segment& segment, std::uint64_t hash, std::string_view key) noexcept {
   const std::uint64_t tag = slot::tag_of(hash);
   Bucket* bucket = &segment.home(hash);
   do {
@@ -97,10 +69,6 @@ const Record* HashTable::find(std::uint64_t hash, std::string_view key) const no
   return nullptr;
 }
 
-void HashTable::prefetch_bucket(std::uint64_t hash) const noexcept {
-  __builtin_prefetch(&segment_for(hash)->home(hash));
-}
-
 void HashTable::prefetch_record(std::uint64_t hash) const noexcept {
   const std::uint64_t tag = slot::tag_of(hash);
   for (const auto& s : segment_for(hash)->home(hash).slots) {
@@ -114,7 +82,7 @@ void HashTable::prefetch_record(std::uint64_t hash) const noexcept {
   }
 }
 
-bool HashTable::locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept {
+bool HashTable::locate_slowly(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept {
   const std::uint64_t tag = slot::tag_of(hash);
   while (true) {
     Segment& segment = *segment_for(hash);
@@ -159,19 +127,6 @@ bool HashTable::extend_chain(Segment& segment, Bucket& bucket) noexcept {
   // bucket stays unused: a thirtieth of the chain buckets, seldom.
   bucket.control.compare_exchange_strong(expected, index + 1, std::memory_order_acq_rel, std::memory_order_acquire);
   return true;
-}
-
-bool HashTable::publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept {
-  const std::uint64_t word = slot::word(slot::tag_of(hash), fresh, fresh->tombstone());
-  std::uint64_t expected = position.seen;
-  if (position.old == nullptr) {
-    ACTABLE_PARK("table.insert");
-  } else {
-    ACTABLE_PARK("table.update");
-  }
-  // release: the record is whole. acq_rel because the caller goes on to read
-  // and retire the old one.
-  return position.slot->compare_exchange_strong(expected, word, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
 Segment* HashTable::make_segment(Cache& cache, std::uint64_t prefix, unsigned depth,

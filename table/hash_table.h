@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/park.h"
 #include "base/record_memory.h"
 #include "table/segment.h"
 
@@ -45,6 +46,11 @@
 /// key. What is frozen is what the key held at the moment of step 4, and that
 /// came after the reader began. So there was a moment during the read when the
 /// answer was right.
+///
+/// *Hints.* `Bucket::with_tag` looks at a whole bucket at once and says where a
+/// tag seems to be. What it names is read again, as an atomic, and only that is
+/// believed; for a key that no named slot holds, the slots are gone over one by
+/// one. So a hint that is wrong costs time and nothing else.
 ///
 /// *Park points*: table.insert, table.update, table.chain, table.freeze,
 /// table.copy, table.offer, table.swing, table.retire.
@@ -103,12 +109,25 @@ class HashTable {
 
   /// Finds the slot for the next version of the key, making room if it must.
   /// False when memory is exhausted.
-  [[nodiscard]] bool locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept;
+  [[nodiscard]] bool locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept {
+    return locate_at_home(hash, key, position) || locate_slowly(cache, hash, key, position);
+  }
 
   /// Swaps in the key's next version. False when another thread was first, or
   /// the segment is being replaced: locate again. On success the record in
   /// `position.old` is unlinked; retiring it is the caller's.
-  [[nodiscard]] bool publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept;
+  [[nodiscard]] bool publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept {
+    const std::uint64_t word = slot::word(slot::tag_of(hash), fresh, fresh->tombstone());
+    std::uint64_t expected = position.seen;
+    if (position.old == nullptr) {
+      ACTABLE_PARK("table.insert");
+    } else {
+      ACTABLE_PARK("table.update");
+    }
+    // release: the record is whole. acq_rel because the caller goes on to read
+    // and retire the old one.
+    return position.slot->compare_exchange_strong(expected, word, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
 
   /// Calls `emit` for each live record of the next bucket of one segment, and
   /// moves on. The records are valid while the caller stays pinned.
@@ -137,6 +156,12 @@ class HashTable {
     return hash >> 1 >> (63 - depth);
   }
   [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept;
+  /// Finds most keys that are there: those in the first bucket, in a segment
+  /// that is not being replaced.
+  [[nodiscard]] bool locate_at_home(std::uint64_t hash, std::string_view key, Position& position) const noexcept;
+  [[nodiscard]] bool locate_slowly(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept;
+  /// Slot by slot: finds also what hints did not name.
+  [[nodiscard]] static const Record* find_slowly(Segment& segment, std::uint64_t hash, std::string_view key) noexcept;
   [[nodiscard]] Entry* entry(std::uint64_t prefix, unsigned depth) const noexcept;
   [[nodiscard]] bool add_level(unsigned depth) noexcept;
   [[nodiscard]] bool extend_chain(Segment& segment, Bucket& bucket) noexcept;
@@ -172,6 +197,65 @@ class HashTable {
   std::atomic<std::uint64_t> splits_{0};
   std::atomic<std::uint64_t> rebuilds_{0};
 };
+
+inline HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) const noexcept {
+  // acquire: pairs with the release that set the level.
+  return levels_[depth].load(std::memory_order_acquire) + prefix;
+}
+
+inline Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
+  while (true) {
+    // acquire: pairs with the release in add_level.
+    unsigned depth = depth_.load(std::memory_order_acquire);
+    while (true) {
+      // acquire: pairs with the release that put the segment here.
+      const std::uint64_t found = entry(prefix_of(hash, depth), depth)->load(std::memory_order_acquire);
+      if (found > k_split) [[likely]]
+        return reinterpret_cast<Segment*>(found);
+      // Split since `depth_` was read, and so deeper now: look again.
+      if (found == k_split) break;
+      --depth;  // The root is never null.
+    }
+  }
+}
+
+inline const Record* HashTable::find(std::uint64_t hash, std::string_view key) const noexcept {
+  Segment& segment = *segment_for(hash);
+  const std::uint64_t tag = slot::tag_of(hash);
+  Bucket* bucket = &segment.home(hash);
+  do {
+    for (Bucket::Hint hint = bucket->with_tag(tag); hint; hint.next()) {
+      // acquire: pairs with the release in `publish`: the record is whole.
+      const std::uint64_t word = bucket->slots[hint.slot()].load(std::memory_order_acquire);
+      if (slot::empty(word)) break;
+      const Record* const record = slot::record(word);
+      if (record->has_key(key)) [[likely]]
+        return slot::tombstone(word) ? nullptr : record;
+    }
+    // acquire: pairs with the release in extend_chain.
+    bucket = segment.next(bucket->control.load(std::memory_order_acquire));
+  } while (bucket != nullptr);
+  return find_slowly(segment, hash, key);
+}
+
+inline bool HashTable::locate_at_home(std::uint64_t hash, std::string_view key, Position& position) const noexcept {
+  Bucket& bucket = segment_for(hash)->home(hash);
+  for (Bucket::Hint hint = bucket.with_tag(slot::tag_of(hash)); hint; hint.next()) {
+    std::atomic<std::uint64_t>& s = bucket.slots[hint.slot()];
+    // acquire: pairs with the release in `publish`.
+    const std::uint64_t word = s.load(std::memory_order_acquire);
+    if (slot::frozen(word) || slot::empty(word)) return false;
+    if (slot::record(word)->has_key(key)) [[likely]] {
+      position = {&s, word, slot::record(word)};
+      return true;
+    }
+  }
+  return false;
+}
+
+inline void HashTable::prefetch_bucket(std::uint64_t hash) const noexcept {
+  __builtin_prefetch(&segment_for(hash)->home(hash));
+}
 
 /// Calls `f(word)` for each slot in use of a bucket's chain. What `f` throws comes through.
 template <class F>

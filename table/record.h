@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/record_memory.h"
 
 #include <actable/options.h>
@@ -37,7 +38,7 @@ class Record {
     record->value_and_flags_ = static_cast<std::uint32_t>(value.size()) | (tombstone ? k_tombstone_flag : 0);
     record->key_bytes_ = static_cast<std::uint16_t>(key.size());
     char* const bytes = record->data();
-    std::memcpy(bytes, key.data(), key.size());
+    base::copy_bytes(bytes, key.data(), key.size());
     if (!value.empty()) std::memcpy(bytes + key.size(), value.data(), value.size());
     return record;
   }
@@ -57,7 +58,7 @@ class Record {
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_for(key_bytes_, value_and_flags_ & k_value_mask); }
 
   [[nodiscard]] bool has_key(std::string_view key) const noexcept {
-    return key.size() == key_bytes_ && std::memcmp(data(), key.data(), key.size()) == 0;
+    return key.size() == key_bytes_ && base::equal_bytes(data(), key.data(), key.size());
   }
 
  private:

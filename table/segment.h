@@ -4,8 +4,13 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /// Buckets and segments of the hash table; table/hash_table.h says how they
 /// are used.
@@ -44,10 +49,53 @@ struct alignas(64) Bucket {
   static constexpr std::uint64_t k_control_frozen = std::uint64_t{1} << 63;
   static constexpr std::uint64_t k_control_next = 0xffff'ffff;
 
+  /// The slots that seemed to have a tag a moment ago, an empty one if the tag
+  /// is 0: a hint. What it names must be read again; what it does not name may
+  /// be there nevertheless.
+  class Hint {
+   public:
+    explicit Hint(unsigned bits) noexcept : bits_(bits) {}
+    [[nodiscard]] explicit operator bool() const noexcept { return bits_ != 0; }
+    [[nodiscard]] unsigned slot() const noexcept { return static_cast<unsigned>(std::countr_zero(bits_)) / 2; }
+    void next() noexcept { bits_ &= bits_ - 1; }
+
+   private:
+    // Every second bit stands for a slot.
+    unsigned bits_;
+  };
+
+  /// Without a branch: which slot it is cannot be foretold. With few
+  /// instructions, too: they all wait for the bucket, and what waits is in the
+  /// way of what comes behind, of the next operation's reading for one.
+  [[nodiscard]] Hint with_tag(std::uint64_t tag) const noexcept;
+
   std::array<std::atomic<std::uint64_t>, k_slots> slots;
   std::atomic<std::uint64_t> control;
 };
 static_assert(sizeof(Bucket) == 64);
+
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+  // Not atomic by the letter, hence a hint; here each word is read whole.
+  const auto* const words = reinterpret_cast<const __m128i*>(this);
+  const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
+  const auto equal = [&](int pair) {
+    return _mm_cmpeq_epi32(_mm_srli_epi64(_mm_load_si128(words + pair), 48), wanted);
+  };
+  // Two bytes for each word, of which the lower one is of its tag.
+  const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(equal(0), equal(1)), _mm_packs_epi32(equal(2), equal(3)));
+  constexpr unsigned k_slots_only = 0x1555;
+  return Hint(static_cast<unsigned>(_mm_movemask_epi8(bytes)) & k_slots_only);
+}
+#else
+inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+  unsigned found = 0;
+  for (unsigned i = 0; i < k_slots; ++i) {
+    found |= static_cast<unsigned>(slot::tag(slots[i].load(std::memory_order_relaxed)) == tag) << (2 * i);
+  }
+  return Hint(found);
+}
+#endif
 
 /// All keys whose hash begins with `prefix` (its top `depth` bits).
 struct alignas(64) Segment {

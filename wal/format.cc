@@ -14,8 +14,7 @@ using base::store_le;
 
 constexpr std::uint64_t k_segment_magic = 0x31474f4c54434131;  // "1ACTLOG1"
 constexpr std::uint32_t k_frame_magic = 0x46544341;            // "ACTF"
-constexpr std::uint32_t k_value_mask = (std::uint32_t{1} << 24) - 1;
-constexpr std::uint32_t k_tombstone_flag = std::uint32_t{1} << 24;
+constexpr std::uint32_t k_value_mask = k_tombstone_flag - 1;
 
 /// The sum of the payload stands in the place of the frame's sum while that is
 /// taken over the 64 bytes of the header.
@@ -97,18 +96,6 @@ std::optional<FrameHeader> decode_frame_header(std::span<const std::byte> bytes)
 bool frame_whole(const FrameHeader& header, std::uint64_t store_id, std::span<const std::byte> frame) noexcept {
   if (frame.size() < k_frame_header_bytes + std::size_t{header.payload_bytes}) return false;
   return load_le<std::uint64_t>(frame.data() + 56) == frame_sum(frame, header.payload_bytes, store_id);
-}
-
-void encode(const LogRecord& record, std::byte* to) noexcept {
-  store_le(to, record.seq);
-  store_le(to + 8, record.space);
-  store_le(to + 12, static_cast<std::uint32_t>(record.value.size()) | (record.tombstone ? k_tombstone_flag : 0));
-  store_le(to + 16, static_cast<std::uint16_t>(record.key.size()));
-  store_le(to + 18, std::uint16_t{0});
-  std::memcpy(to + k_record_header_bytes, record.key.data(), record.key.size());
-  if (!record.value.empty()) {
-    std::memcpy(to + k_record_header_bytes + record.key.size(), record.value.data(), record.value.size());
-  }
 }
 
 std::optional<LogRecord> take_record(std::span<const std::byte>& payload) noexcept {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -108,6 +109,8 @@ struct LogRecord {
 };
 
 inline constexpr std::size_t k_record_header_bytes = 20;
+/// In the word that holds the value's length, above it.
+inline constexpr std::uint32_t k_tombstone_flag = std::uint32_t{1} << 24;
 /// A life that begins at `k_opening_seq_max` does not come to it.
 inline constexpr Seq k_seq_max = Seq{1} << 62;
 
@@ -115,8 +118,20 @@ inline constexpr Seq k_seq_max = Seq{1} << 62;
   return k_record_header_bytes + key_bytes + value_bytes;
 }
 
+/// Replaces the number of a record that was written to `to`.
+inline void encode_number(Seq seq, std::byte* to) noexcept { base::store_le(to, seq); }
+
 /// Writes `record_bytes` bytes.
-void encode(const LogRecord& record, std::byte* to) noexcept;
+inline void encode(const LogRecord& record, std::byte* to) noexcept {
+  encode_number(record.seq, to);
+  base::store_le(to + 8, record.space);
+  base::store_le(to + 12, static_cast<std::uint32_t>(record.value.size()) | (record.tombstone ? k_tombstone_flag : 0));
+  base::store_le(to + 16, static_cast<std::uint16_t>(record.key.size()));
+  base::store_le(to + 18, std::uint16_t{0});
+  char* const bytes = reinterpret_cast<char*>(to + k_record_header_bytes);
+  base::copy_bytes(bytes, record.key.data(), record.key.size());
+  if (!record.value.empty()) std::memcpy(bytes + record.key.size(), record.value.data(), record.value.size());
+}
 
 /// Takes the first record off `payload`. Empty when the bytes are no record.
 [[nodiscard]] std::optional<LogRecord> take_record(std::span<const std::byte>& payload) noexcept;

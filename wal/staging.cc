@@ -28,15 +28,6 @@ void make_empty(Buffer& buffer) noexcept {
 
 }  // namespace
 
-bool has_room(const Stager& stager, std::size_t bytes) noexcept {
-  if (stager.reserved != nullptr) return k_frame_header_bytes + bytes <= stager.reserved->bytes;
-  if (stager.current == nullptr) return false;
-  // An oversize buffer is for one operation.
-  if (stager.current->oversize) return false;
-  // The worst case: the epoch changes before the pin, and a new frame begins.
-  return base::round_up(stager.position, base::k_block_bytes) + k_frame_header_bytes + bytes <= stager.current->bytes;
-}
-
 void adopt(Stager& stager, Buffer* fresh) noexcept {
   if (stager.current == nullptr) {
     // release: the buffer is empty; pairs with the acquire in the log's walk.
@@ -50,34 +41,21 @@ void adopt(Stager& stager, Buffer* fresh) noexcept {
   stager.position = 0;
 }
 
-void append(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept {
+StagedFrame& begin_frame(Stager& stager, base::Epoch epoch) noexcept {
   if (stager.reserved != nullptr) adopt(stager, std::exchange(stager.reserved, nullptr));
   Buffer& buffer = *stager.current;
-  std::uint32_t count = buffer.frame_count.load(std::memory_order_relaxed);
-  if (count == 0 || buffer.frames[count - 1].epoch != epoch) {
-    StagedFrame& fresh = buffer.frames[count];
-    fresh.begin = base::round_up(stager.position, base::k_block_bytes);
-    fresh.epoch = epoch;
-    stager.position = fresh.begin + k_frame_header_bytes;
-    fresh.end.store(stager.position, std::memory_order_relaxed);
-    fresh.records.store(0, std::memory_order_relaxed);
-    fresh.seq_max.store(0, std::memory_order_relaxed);
-    // release: the frame's beginning and epoch.
-    buffer.frame_count.store(++count, std::memory_order_release);
-    stager.began_frame = true;
-  }
-  StagedFrame& frame = buffer.frames[count - 1];
-  const std::size_t bytes = record_bytes(record.key.size(), record.value.size());
-  ACTABLE_ASSERT(stager.position + bytes <= buffer.bytes);
-  encode(record, buffer.memory + stager.position);
-  stager.position += bytes;
-  ACTABLE_PARK("staging.append");
-  frame.records.store(frame.records.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if (frame.seq_max.load(std::memory_order_relaxed) < record.seq) {
-    frame.seq_max.store(record.seq, std::memory_order_relaxed);
-  }
-  // release: the record; pairs with the acquire when the frame is taken.
-  frame.end.store(stager.position, std::memory_order_release);
+  const std::uint32_t count = buffer.frame_count.load(std::memory_order_relaxed);
+  StagedFrame& fresh = buffer.frames[count];
+  fresh.begin = base::round_up(stager.position, base::k_block_bytes);
+  fresh.epoch = epoch;
+  stager.position = fresh.begin + k_frame_header_bytes;
+  fresh.end.store(stager.position, std::memory_order_relaxed);
+  fresh.records.store(0, std::memory_order_relaxed);
+  fresh.seq_max.store(0, std::memory_order_relaxed);
+  // release: the frame's beginning and epoch.
+  buffer.frame_count.store(count + 1, std::memory_order_release);
+  stager.began_frame = true;
+  return fresh;
 }
 
 BufferPool::BufferPool(std::size_t bytes_max)

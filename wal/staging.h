@@ -1,7 +1,10 @@
 #pragma once
 
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "base/epoch.h"
 #include "base/file.h"
+#include "base/park.h"
 #include "base/simulation.h"
 #include "wal/format.h"
 
@@ -16,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 /// Buffers that threads write their records into, and that the log writes from.
@@ -171,13 +175,71 @@ class BufferPool {
 /// True when `bytes` of records can be appended, whatever epoch they will fall
 /// in. Otherwise a buffer that holds them and a frame's header must be given to
 /// `adopt`.
-[[nodiscard]] bool has_room(const Stager& stager, std::size_t bytes) noexcept;
+[[nodiscard]] inline bool has_room(const Stager& stager, std::size_t bytes) noexcept {
+  if (stager.reserved != nullptr) return k_frame_header_bytes + bytes <= stager.reserved->bytes;
+  if (stager.current == nullptr) return false;
+  // An oversize buffer is for one operation.
+  if (stager.current->oversize) return false;
+  // The worst case: the epoch changes before the pin, and a new frame begins.
+  return base::round_up(stager.position, base::k_block_bytes) + k_frame_header_bytes + bytes <= stager.current->bytes;
+}
 
 /// Closes the present buffer and goes on in `fresh`.
 void adopt(Stager& stager, Buffer* fresh) noexcept;
 
+/// Begins a frame behind those of the present buffer, or in the reserved one. There is room.
+StagedFrame& begin_frame(Stager& stager, base::Epoch epoch) noexcept;
+
+namespace detail {
+
+/// The frame of `epoch`, or null when it must be begun first.
+[[nodiscard]] inline StagedFrame* present_frame(const Stager& stager, base::Epoch epoch) noexcept {
+  if (stager.reserved != nullptr || stager.current == nullptr) return nullptr;
+  Buffer& buffer = *stager.current;
+  const std::uint32_t count = buffer.frame_count.load(std::memory_order_relaxed);
+  return count != 0 && buffer.frames[count - 1].epoch == epoch ? &buffer.frames[count - 1] : nullptr;
+}
+
+/// The record at the present position becomes part of the frame.
+inline void extend(Stager& stager, StagedFrame& frame, std::size_t bytes, Seq seq) noexcept {
+  stager.position += bytes;
+  ACTABLE_PARK("staging.append");
+  frame.records.store(frame.records.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (frame.seq_max.load(std::memory_order_relaxed) < seq) frame.seq_max.store(seq, std::memory_order_relaxed);
+  // release: the record; pairs with the acquire when the frame is taken.
+  frame.end.store(stager.position, std::memory_order_release);
+}
+
+}  // namespace detail
+
 /// Stages a record in the frame of `epoch`. There is room.
-void append(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept;
+inline void append(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept {
+  StagedFrame* frame = detail::present_frame(stager, epoch);
+  if (frame == nullptr) [[unlikely]]
+    frame = &begin_frame(stager, epoch);
+  const std::size_t bytes = record_bytes(record.key.size(), record.value.size());
+  ACTABLE_ASSERT(stager.position + bytes <= stager.current->bytes);
+  encode(record, stager.current->memory + stager.position);
+  detail::extend(stager, *frame, bytes, record.seq);
+}
+
+/// In two steps, of which the first takes the time: copies a record that has no
+/// number yet to where it will be. Nobody reads it there, and it may be given up.
+/// Null when a frame must be begun for it, which is for `append` to do.
+[[nodiscard]] inline StagedFrame* append_ahead(Stager& stager, base::Epoch epoch, const LogRecord& record) noexcept {
+  StagedFrame* const frame = detail::present_frame(stager, epoch);
+  if (frame == nullptr) [[unlikely]]
+    return nullptr;
+  ACTABLE_ASSERT(stager.position + record_bytes(record.key.size(), record.value.size()) <= stager.current->bytes);
+  encode(record, stager.current->memory + stager.position);
+  return frame;
+}
+
+/// The second step, in the same operation: the record of so many bytes gets its number.
+inline void append_number(Stager& stager, StagedFrame& frame, std::size_t bytes, Seq seq) noexcept {
+  encode_number(seq, stager.current->memory + stager.position);
+  detail::extend(stager, frame, bytes, seq);
+}
 
 template <class F>
 void BufferPool::for_each_new_slab(F&& f) {

@@ -121,6 +121,56 @@ TEST_CASE("where there is room there is room in any epoch, for any sizes") {
   }
 }
 
+TEST_CASE("a record that is copied ahead of its number becomes part of the frame with it") {
+  Staging staging;
+  const std::string value(100, 'v');
+  const LogRecord unnumbered{0, 1, false, "key", value};
+  const std::size_t bytes = record_bytes(unnumbered.key.size(), value.size());
+  // A frame must be begun first: of this thread, and of this epoch.
+  CHECK(append_ahead(staging.stager, 5, unnumbered) == nullptr);
+  staging.stage(5, 50, 100);
+  CHECK(append_ahead(staging.stager, 6, unnumbered) == nullptr);
+
+  const StagedFrame& frame = staging.stager.current->frames[0];
+  const std::size_t end = frame.end.load();
+  StagedFrame* const ahead = append_ahead(staging.stager, 5, unnumbered);
+  REQUIRE(ahead == &frame);
+  CHECK((frame.end.load() == end && frame.records.load() == 1));
+  append_number(staging.stager, *ahead, bytes, 77);
+  CHECK(frame.end.load() == end + bytes);
+  staging.stage(5, 60, 21);
+  CHECK(numbers_in(*staging.stager.current, frame) == std::vector<Seq>{50, 77, 60});
+  std::span<const std::byte> rest(staging.stager.current->memory + end, bytes);
+  const auto record = take_record(rest);
+  REQUIRE(record);
+  CHECK((record->space == 1 && !record->tombstone && record->key == "key" && record->value == value));
+}
+
+TEST_CASE("a record that is copied ahead and given up leaves nothing") {
+  Staging staging;
+  staging.stage(5, 50, 100);
+  const std::string value(5'000, 'v');
+  REQUIRE(append_ahead(staging.stager, 5, {0, 1, false, "key", value}) != nullptr);
+  staging.stage(5, 51, 100);
+  REQUIRE(append_ahead(staging.stager, 5, {0, 1, true, "key", value}) != nullptr);
+  staging.stage(6, 60, 100);
+  const auto& frames = staging.stager.current->frames;
+  CHECK(numbers_in(*staging.stager.current, frames[0]) == std::vector<Seq>{50, 51});
+  CHECK(numbers_in(*staging.stager.current, frames[1]) == std::vector<Seq>{60});
+  CHECK(frames[1].begin == base::k_block_bytes);
+}
+
+TEST_CASE("a reserved buffer is used before the present one") {
+  Staging staging;
+  staging.stage(5, 50, 100);
+  staging.stager.reserved = staging.pool.try_take(k_frame_header_bytes + k_buffer_bytes);
+  REQUIRE(staging.stager.reserved != nullptr);
+  CHECK(append_ahead(staging.stager, 5, {0, 1, false, "key", ""}) == nullptr);
+  staging.stage(5, 51, k_buffer_bytes);
+  CHECK(staging.stager.reserved == nullptr);
+  CHECK(numbers_in(*staging.stager.current, staging.stager.current->frames[0]) == std::vector<Seq>{51});
+}
+
 TEST_CASE("a buffer is closed by the next one, and only then") {
   Staging staging;
   staging.stage(1, 1, 1'000);
