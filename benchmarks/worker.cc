@@ -77,7 +77,7 @@ std::size_t Worker::prepare() {
   return count;
 }
 
-/// Each time a different one of the sixteen is timed, so that no rhythm of the
+/// Each time a different one of the sixty-four is timed, so that no rhythm of the
 /// plan (a put, an erase, a put) hides from it.
 void Worker::run_sampled(std::size_t count) {
   for (std::size_t slot = 0; slot < count; ++slot) {
