@@ -130,7 +130,7 @@ void Case::run_clients(const Program& program, World& world) {
 }
 
 void Case::live(const Program& program) {
-  Scheduler scheduler(seeds_(), program.switch_one_in);
+  test::Scheduler scheduler(seeds_(), program.switch_one_in);
   scheduler.print_notes(print_);
   Disk disk(scheduler, beginning_ ? beginning_->image : Image{});
   History history;
@@ -178,7 +178,7 @@ void Case::live(const Program& program) {
 /// before that write and after it.
 Content Case::recover(const Crash& crash) {
   ++tally_.crashes;
-  Scheduler scheduler(seeds_(), 16);
+  test::Scheduler scheduler(seeds_(), 16);
   scheduler.print_notes(print_);
   scheduler.context(context_);
   Disk disk(scheduler, crash.image);
@@ -233,7 +233,7 @@ void Case::recover_again(const SecondCrash& crash, const Recovered& recovered) {
   ++tally_.crashes;
   ++tally_.crashes_in_recovery;
   mix(hash_of(crash.image));
-  Scheduler scheduler(seeds_(), 16);
+  test::Scheduler scheduler(seeds_(), 16);
   scheduler.print_notes(print_);
   scheduler.context(context_ + "\nand a second crash, after " + crash.where);
   Disk disk(scheduler, crash.image);

@@ -2,7 +2,7 @@
 
 #include "tests/lab/crash/disk.h"
 #include "tests/lab/crash/history.h"
-#include "tests/lab/crash/scheduler.h"
+#include "tests/support/scheduler.h"
 
 #include <actable/store.h>
 
@@ -52,7 +52,7 @@ inline constexpr std::size_t k_steps = 19;
 ///
 /// Thread safety: *confined* to whoever runs.
 struct World {
-  Scheduler& scheduler;
+  test::Scheduler& scheduler;
   Disk& disk;
   History& history;
   const Options options;

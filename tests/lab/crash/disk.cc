@@ -9,9 +9,9 @@ namespace {
 /// what was on the disk when it was submitted, and no more.
 ///
 /// Thread safety: *confined* to whoever runs.
-class Queue final : public base::WriteQueue, public Device {
+class Queue final : public base::WriteQueue, public test::Device {
  public:
-  Queue(Scheduler& scheduler, Disk& disk) : scheduler_(scheduler), disk_(disk) { scheduler_.add(*this); }
+  Queue(test::Scheduler& scheduler, Disk& disk) : scheduler_(scheduler), disk_(disk) { scheduler_.add(*this); }
   ~Queue() override {
     while (has_work()) work(scheduler_.random());
     scheduler_.remove(*this);
@@ -66,7 +66,7 @@ class Queue final : public base::WriteQueue, public Device {
     std::optional<std::uint64_t> sync_through;
   };
 
-  Scheduler& scheduler_;
+  test::Scheduler& scheduler_;
   Disk& disk_;
   std::vector<Request> requests_;
   std::vector<base::Completion> done_;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tests/lab/crash/scheduler.h"
+#include "tests/support/scheduler.h"
 #include "tests/support/simulated_disk.h"
 
 #include <cstdint>
@@ -17,13 +17,13 @@ namespace actable::lab {
 /// Thread safety: *confined* to whoever runs.
 class Disk final : public test::SimulatedDisk {
  public:
-  explicit Disk(Scheduler& scheduler) : scheduler_(scheduler) {}
-  Disk(Scheduler& scheduler, const Image& image) : SimulatedDisk(image), scheduler_(scheduler) {}
+  explicit Disk(test::Scheduler& scheduler) : scheduler_(scheduler) {}
+  Disk(test::Scheduler& scheduler, const Image& image) : SimulatedDisk(image), scheduler_(scheduler) {}
 
   Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override;
 
  private:
-  Scheduler& scheduler_;
+  test::Scheduler& scheduler_;
 };
 
 }  // namespace actable::lab

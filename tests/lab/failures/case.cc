@@ -25,7 +25,7 @@ constexpr std::chrono::hours k_longest{2};
 /// Thread safety: *synchronized*.
 class SparingSimulation final : public base::Simulation {
  public:
-  explicit SparingSimulation(Scheduler& scheduler, std::string context)
+  explicit SparingSimulation(test::Scheduler& scheduler, std::string context)
       : scheduler_(scheduler), began_at_(scheduler.now()), context_(std::move(context)) {
     base::park::simulate(this);
   }
@@ -58,7 +58,7 @@ class SparingSimulation final : public base::Simulation {
     std::_Exit(1);
   }
 
-  Scheduler& scheduler_;
+  test::Scheduler& scheduler_;
   const base::TimePoint began_at_;
   const std::string context_;
 };
@@ -68,7 +68,7 @@ test::SimulatedDisk::Image leftover() { return {{"log-00000001", std::vector<std
 
 /// Recovers from the disk of a moment, judges what is there, and writes.
 void recover(std::uint64_t seed, const Moment& moment, const std::string& context, bool print) {
-  Scheduler scheduler(seed, 16);
+  test::Scheduler scheduler(seed, 16);
   scheduler.print_notes(print);
   scheduler.context(context);
   Disk disk(scheduler, moment.image);
@@ -105,7 +105,7 @@ Came run_case(std::uint64_t seed, const Failing& failing, const std::string& rep
   LastWords last_words("failures");
   last_words.now(context);
   {
-    Scheduler scheduler(seed, 4);
+    test::Scheduler scheduler(seed, 4);
     scheduler.print_notes(print);
     scheduler.context(context);
     const SparingSimulation sparing(scheduler, context);

@@ -36,7 +36,7 @@ struct Moment {
 /// Thread safety: *confined* to whoever runs.
 class Client {
  public:
-  Client(Scheduler& scheduler, Disk& disk, Seam& seam) : scheduler_(scheduler), disk_(disk), seam_(seam) {}
+  Client(test::Scheduler& scheduler, Disk& disk, Seam& seam) : scheduler_(scheduler), disk_(disk), seam_(seam) {}
 
   /// Opens the store. If that fails the disk and the memory are well again
   /// from then on, and the store is opened once more.
@@ -93,7 +93,7 @@ class Client {
   [[nodiscard]] Seq number_now(const Key& key);
   [[nodiscard]] std::string fresh_value(std::size_t bytes);
 
-  Scheduler& scheduler_;
+  test::Scheduler& scheduler_;
   Disk& disk_;
   Seam& seam_;
   History history_;

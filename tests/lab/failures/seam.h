@@ -36,7 +36,7 @@ struct Call {
 /// Thread safety: *confined* to whoever runs.
 class Seam final : public base::FileSystem {
  public:
-  Seam(Scheduler& scheduler, Disk& below, Order order) : scheduler_(scheduler), below_(below), order_(order) {}
+  Seam(test::Scheduler& scheduler, Disk& below, Order order) : scheduler_(scheduler), below_(below), order_(order) {}
 
   void enter(Phase phase) noexcept { phase_ = phase; }
   void heal() noexcept { order_.nth = 0; }
@@ -86,7 +86,7 @@ class Seam final : public base::FileSystem {
     return std::unexpected(error(about, *fault));
   }
 
-  Scheduler& scheduler_;
+  test::Scheduler& scheduler_;
   Disk& below_;
   Order order_;
   Phase phase_ = Phase::creating;

@@ -1,4 +1,4 @@
-#include "tests/lab/crash/scheduler.h"
+#include "tests/support/scheduler.h"
 
 #include "base/assert.h"
 #include "base/park.h"
@@ -11,11 +11,10 @@
 #include <cstring>
 #include <utility>
 
-namespace actable::lab {
+namespace actable::test {
 namespace {
 
 constexpr std::size_t k_notes_max = 400;
-constexpr std::chrono::nanoseconds k_step_time{200};
 
 }  // namespace
 
@@ -37,7 +36,8 @@ thread_local void* t_member = nullptr;
 
 }  // namespace
 
-Scheduler::Scheduler(std::uint64_t seed, std::uint64_t switch_one_in) : switch_one_in_(switch_one_in), random_(seed) {
+Scheduler::Scheduler(std::uint64_t seed, std::uint64_t switch_one_in, std::chrono::nanoseconds step_time)
+    : switch_one_in_(switch_one_in), step_time_(step_time), random_(seed) {
   base::park::simulate(this);
 }
 
@@ -95,7 +95,7 @@ Scheduler::Member& Scheduler::pick() {
     const auto chosen = static_cast<std::size_t>(random_.below(choices));
     if (chosen < can_run.size()) return *can_run[chosen];
     can_work[chosen - can_run.size()]->work(random_);
-    now_ += k_step_time;
+    now_ += step_time_;
   }
 }
 
@@ -154,7 +154,7 @@ void Scheduler::reach(std::string_view step) {
   // Both stand in loops that wait for others.
   if (step == "staging.full") return pause(std::chrono::milliseconds(1));
   if (step == "store.yield") return pause(std::chrono::microseconds(20));
-  now_ += k_step_time;
+  now_ += step_time_;
   if (!random_.one_in(switch_one_in_)) return;
   note(std::to_string(self->number) + " stops at " + std::string(step));
   pass_baton(*self);
@@ -203,4 +203,4 @@ void Scheduler::run(std::vector<std::function<void()>> clients) {
   give_baton(*members_.front());
 }
 
-}  // namespace actable::lab
+}  // namespace actable::test

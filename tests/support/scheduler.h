@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace actable::lab {
+namespace actable::test {
 
 /// Something beside the threads that does its work when the scheduler says so:
 /// a disk that carries out a request.
@@ -29,7 +29,7 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   [[nodiscard]] virtual bool has_work() const = 0;
-  virtual void work(test::Random& random) = 0;
+  virtual void work(Random& random) = 0;
 };
 
 /// Runs threads one at a time, and lets a seed decide which goes on: at every
@@ -46,8 +46,11 @@ class Device {
 /// Thread safety: *synchronized* as described.
 class Scheduler final : public base::Simulation {
  public:
-  /// At a step the baton passes on once in `switch_one_in` times.
-  Scheduler(std::uint64_t seed, std::uint64_t switch_one_in);
+  static constexpr std::chrono::nanoseconds k_step_time{200};
+
+  /// At a step the baton passes on once in `switch_one_in` times, and the clock
+  /// goes on by `step_time`: with none, time passes in waits alone.
+  Scheduler(std::uint64_t seed, std::uint64_t switch_one_in, std::chrono::nanoseconds step_time = k_step_time);
   ~Scheduler() override;
 
   /// Runs the clients, each on a thread, the first to begin. Returns when all
@@ -62,7 +65,7 @@ class Scheduler final : public base::Simulation {
   void add(Device& device) { devices_.push_back(&device); }
   void remove(Device& device) { std::erase(devices_, &device); }
 
-  [[nodiscard]] test::Random& random() noexcept { return random_; }
+  [[nodiscard]] Random& random() noexcept { return random_; }
 
   /// Notes what happened; the hash of all notes tells two runs apart.
   void note(std::string_view what);
@@ -91,7 +94,8 @@ class Scheduler final : public base::Simulation {
   [[noreturn]] void fail(const std::string& why) const;
 
   const std::uint64_t switch_one_in_;
-  test::Random random_;
+  const std::chrono::nanoseconds step_time_;
+  Random random_;
   base::TimePoint now_{std::chrono::hours(1)};
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<Device*> devices_;
@@ -108,4 +112,4 @@ class Scheduler final : public base::Simulation {
   bool print_ = false;
 };
 
-}  // namespace actable::lab
+}  // namespace actable::test
