@@ -31,8 +31,9 @@ enum class LogLevel { debug, info, warning, error };
 
 /// When a write is on disk.
 enum class Durability {
-  /// On disk within `Options::sync_interval`, or one sync of the disk where that
-  /// takes longer, plus one sync. The call returns at memory speed.
+  /// On disk within `Options::sync_interval`, or `Options::write_interval` and
+  /// one sync of the disk where they take longer, plus one sync. The call
+  /// returns at memory speed.
   async,
   /// On disk when the call returns. Callers that wait at the same time share
   /// one sync.
@@ -68,9 +69,11 @@ struct Options {
   /// and fuller blocks.
   std::chrono::milliseconds write_interval{10};
 
-  /// How long what was handed over may stay unsynced (`write_interval` to
-  /// 60 s). Shorter loses less in a crash of the machine; each sync costs the
-  /// disk a flush.
+  /// How long a write may stay unsynced (`write_interval` to 60 s). Shorter
+  /// loses less in a crash of the machine; each sync costs the disk a flush.
+  /// Under steady writing there is one in each `sync_interval` less the
+  /// `write_interval` that a write may have been gathered for: with both alike
+  /// one for each round.
   std::chrono::milliseconds sync_interval{100};
 
   /// Size of a log file (1 MiB to 4 GiB, a multiple of 4 KiB). Larger files
