@@ -244,16 +244,28 @@ void Writer::close_round(Clock::time_point now) {
 
 void Writer::step_sync(Clock::time_point now) {
   if (failed_ || syncs_in_flight_ != 0) return;
-  const bool due = durable_.wanted() > durable_.number() ||
-                   (unsynced_since_ && now >= *unsynced_since_ + config_.sync_interval - config_.write_interval);
-  if (!due) return;
+  const bool due = unsynced_since_ && now >= *unsynced_since_ + config_.sync_interval - config_.write_interval;
+  if (!wanted_sync(now) && !due) return;
   std::optional<Marker> latest;
-  while (!markers_.empty() &&
-         (markers_.front().frame_number <= completed_through_ || ACTABLE_PLANTED(marker_not_waited_for))) {
+  while (!markers_.empty() && written(markers_.front())) {
     latest = markers_.front();
     markers_.pop_front();
   }
   if (latest) begin_sync(*latest, now);
+}
+
+/// True when a sync for those who wait should begin: it covers all who waited
+/// when the first of them was seen. What was written before them alone would
+/// keep them waiting for two. They wait as long as the last sync took at most:
+/// others may be covered already, and a writer that was stopped holds up a round.
+bool Writer::wanted_sync(Clock::time_point now) {
+  if (sync_for_ <= durable_.number()) {
+    if (durable_.wanted() <= durable_.number()) return false;
+    sync_for_ = durable_.wanted();
+    sync_wanted_at_ = now;
+  }
+  const auto covering = std::ranges::find_if(markers_, [this](const Marker& m) { return m.covers >= sync_for_; });
+  return (covering != markers_.end() && written(*covering)) || now >= sync_wanted_at_ + sync_took_;
 }
 
 void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
@@ -283,7 +295,8 @@ void Writer::sync_completed(Clock::time_point now) {
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
   unsynced_since_shared_.store(unsynced_since_ ? ticks(*unsynced_since_) : 0, std::memory_order_relaxed);
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - sync_began_at_).count();
+  sync_took_ = now - sync_began_at_;
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(sync_took_).count();
   counters_.syncs.fetch_add(1, std::memory_order_relaxed);
   counters_.sync_last_us.store(took, std::memory_order_relaxed);
   if (took > counters_.sync_max_us.load(std::memory_order_relaxed)) {

@@ -2,6 +2,7 @@
 
 #include "base/epoch.h"
 #include "base/file.h"
+#include "base/planted.h"
 #include "base/simulation.h"
 #include "wal/durable.h"
 #include "wal/segments.h"
@@ -135,6 +136,11 @@ class Writer {
   void begin_round();
   void close_round(Clock::time_point now);
   void step_sync(Clock::time_point now);
+  [[nodiscard]] bool wanted_sync(Clock::time_point now);
+  /// With all frames before it.
+  [[nodiscard]] bool written(const Marker& marker) const noexcept {
+    return marker.frame_number <= completed_through_ || ACTABLE_PLANTED(marker_not_waited_for);
+  }
   void begin_sync(const Marker& marker, Clock::time_point now);
   void sync_completed(Clock::time_point now);
   void step_release();
@@ -186,6 +192,11 @@ class Writer {
   unsigned syncs_in_flight_ = 0;
   Marker syncing_{};
   Clock::time_point sync_began_at_{};
+  Clock::duration sync_took_{};
+  // What the next sync for those who wait should cover, and since when; durable
+  // if there is none.
+  Seq sync_for_ = 0;
+  Clock::time_point sync_wanted_at_{};
   Seq durable_marker_ = 0;
   std::uint64_t synced_marker_frame_ = 0;
   Seq last_marker_cut_ = 0;
