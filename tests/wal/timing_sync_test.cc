@@ -118,6 +118,7 @@ TEST_CASE("rounds keep their interval from one that was asked for") {
 TEST_CASE("who waits for what a round has taken already waits for the sync alone") {
   TimedLog log(patient(), k_disk);
   Pace pace;
+  Pace at_rest;
   Pace later;
   Instant durable{};
   log.run([&](Life& life) {
@@ -131,6 +132,7 @@ TEST_CASE("who waits for what a round has taken already waits for the sync alone
       log.pause(1s);
     });
     // That number is durable and wanted: nothing more is, and nobody waits.
+    at_rest = log.watch(life, 20s);
     later = log.watch(life, [&] {
       life.write("k", "v");
       log.pause(49s);
@@ -139,6 +141,7 @@ TEST_CASE("who waits for what a round has taken already waits for the sync alone
   CHECK(durable - pace.from == k_disk.sync);
   CHECK(pace.rounds == 0);
   CHECK(pace.syncs == std::vector<Instant>{0ns});
+  CHECK(at_rest.rounds == 0);
   CHECK(later.syncs.empty());
 }
 
@@ -278,6 +281,20 @@ TEST_CASE("the lag is counted from the round that took the oldest write, or sinc
     note();
   });
   CHECK(lags == std::vector<Instant>{0s, 1s, 45s, 50s + k_disk.sync - 1us, k_disk.sync + 1us, 0s});
+}
+
+TEST_CASE("the lag of what no round has taken is counted from the last look for it") {
+  TimedLog log(patient(), k_disk);
+  std::chrono::microseconds lag{};
+  log.run([&](Life& life) {
+    life.write_durably("k", "v");
+    log.pause(1s);
+    // It wakes the log's thread, and its round is due in nine seconds.
+    life.write("k", "v");
+    log.pause(2s);
+    lag = life.log().lag();
+  });
+  CHECK(lag == 2s);
 }
 
 TEST_CASE("who waits for room in a log that has closed is told within a millisecond") {
