@@ -31,6 +31,14 @@ constexpr std::size_t k_advance_bytes = std::size_t{1} << 20;
 // is on its way round is bounded by bytes and not by the speed of the machine.
 constexpr std::size_t k_advance_bytes_max = std::size_t{8} << 20;
 
+/// Gives the pages that lie in the block as a whole back to the system.
+void return_pages(void* block, std::size_t bytes) noexcept {
+  const auto begin = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t first = round_up(begin, k_page_bytes);
+  const std::uintptr_t last = (begin + bytes) / k_page_bytes * k_page_bytes;
+  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 }  // namespace
 
 /// Its header lies in its own first page.
@@ -68,13 +76,14 @@ unsigned RecordMemory::large_class_of(std::size_t bytes) noexcept {
   ACTABLE_ASSERT(bytes <= k_block_class_bytes_max);
   const std::size_t last = bytes - 1;
   const auto log = static_cast<unsigned>(std::bit_width(last)) - 1;
-  return k_small_classes + (log - 9) * 8 + static_cast<unsigned>((last >> (log - 3)) & 7);
+  const auto part = static_cast<unsigned>(last >> (log - 4)) % k_classes_a_doubling;
+  return k_small_classes + (log - 9) * k_classes_a_doubling + part;
 }
 
 std::size_t RecordMemory::bytes_of(unsigned size_class) noexcept {
   if (size_class < k_small_classes) return (std::size_t{size_class} + 1) * 8;
   const unsigned above = size_class - k_small_classes;
-  return (std::size_t{above % 8} + 9) << (above / 8 + 6);
+  return (std::size_t{above % k_classes_a_doubling} + k_classes_a_doubling + 1) << (above / k_classes_a_doubling + 5);
 }
 
 std::size_t RecordMemory::class_bytes(std::size_t bytes) noexcept { return bytes_of(class_of(bytes)); }
@@ -214,7 +223,7 @@ void RecordMemory::share_surplus(Cache& cache, unsigned size_class) noexcept {
     Magazine* const magazine = from_limbo(cache, size_class);
     if (magazine == nullptr) return;
     if (bytes >= k_page_return_bytes) {
-      for (unsigned i = 0; i < magazine->count; ++i) (void)madvise(magazine->blocks[i], bytes, MADV_DONTNEED);
+      for (unsigned i = 0; i < magazine->count; ++i) return_pages(magazine->blocks[i], bytes);
     }
     push(shared_full_[size_class], magazine);
   }

@@ -9,7 +9,7 @@
 
 /// Memory for records and table segments, given back through epochs.
 ///
-/// Blocks come in size classes: every multiple of 8 bytes up to 512, then eight
+/// Blocks come in size classes: every multiple of 8 bytes up to 512, then 16
 /// classes for each doubling, 8 MiB at most. A thread keeps, for each class, a
 /// *magazine* (an array of free blocks' addresses) to take from, one to retire
 /// into, and a queue of full retired magazines: its *limbo*. A magazine is
@@ -53,7 +53,7 @@ class RecordMemory {
   [[nodiscard]] Cache* cache(unsigned index) noexcept { return caches_.get(index); }
 
   /// At least `bytes` (1 to `k_block_class_bytes_max`), aligned to 8; to 64
-  /// from 512 bytes on. Null when memory is exhausted. The caller is pinned.
+  /// from 1 KiB on. Null when memory is exhausted. The caller is pinned.
   [[nodiscard]] void* allocate(Cache& cache, std::size_t bytes) noexcept;
 
   /// Gives back a block that no other thread has seen. `bytes` as allocated.
@@ -100,10 +100,10 @@ class RecordMemory {
 
   static void prefetch_for_writing(const void* block, std::size_t bytes) noexcept;
 
-  // 64 classes of 8 to 512 bytes, then 8 for each doubling up to 8 MiB.
-  static constexpr unsigned k_classes = 64 + 14 * 8;
-
+  // 64 classes of 8 to 512 bytes, then 16 for each doubling up to 8 MiB.
   static constexpr unsigned k_small_classes = 64;
+  static constexpr unsigned k_classes_a_doubling = 16;
+  static constexpr unsigned k_classes = k_small_classes + 14 * k_classes_a_doubling;
   static constexpr std::size_t k_small_bytes_max = 512;
 
   [[nodiscard]] static unsigned class_of(std::size_t bytes) noexcept {

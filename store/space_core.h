@@ -83,8 +83,8 @@ class SpaceCore {
   template <class Decide, class Fill>
   [[nodiscard]] Result<Seq> write(const Write& write, Decide decide, Fill fill);
   template <class Decide>
-  [[nodiscard]] Result<Seq> write(const Write& write, Decide decide) {
-    return this->write(write, decide, AsGiven{});
+  [[nodiscard]] Result<Seq> write(const Write& what, Decide decide) {
+    return write(what, decide, AsGiven{});
   }
 
   /// Fails with unsupported when a sync is asked of a space without a log.

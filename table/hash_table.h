@@ -146,7 +146,7 @@ class HashTable {
   static constexpr std::uint64_t k_split = 1;
   // Replaced by one segment if fewer live in it, else by two: below it, a third
   // of the copy is still free.
-  static constexpr unsigned k_rebuild_records_max = 512;
+  static constexpr unsigned k_rebuild_records_max = 448;
 
   using Entry = std::atomic<std::uint64_t>;
 

@@ -67,7 +67,7 @@ TEST_CASE("keys that share a whole hash are kept apart, by the thousand") {
   // Splits do not part them: at most one segment more for each bit of the
   // directory, and their own long chain.
   CHECK(table.stats().segments <= 30);
-  CHECK(table.stats().bytes <= 30 * 10'240 + count * 32);
+  CHECK(table.stats().bytes <= 30 * 9'728 + count * 32);
 }
 
 TEST_CASE("keys beside thousands that share a hash are as they would be alone") {
@@ -107,7 +107,7 @@ TEST_CASE("keys that agree in the first bits of their hashes are parted by the l
   use(table, keys_alike(table, top_bits(bits), count), due);
   INFO(table.stats().segments << " segments, " << table.stats().bytes << " bytes for " << count << " keys");
   CHECK(table.stats().segments <= bits + 2 + count / 256);
-  CHECK(table.stats().bytes <= 30 * 10'240 + count * 40);
+  CHECK(table.stats().bytes <= 30 * 9'728 + count * 40);
 }
 
 TEST_CASE("keys at the very ends of the range of hashes are found and scanned") {

@@ -196,8 +196,8 @@ TEST_CASE("a segment that one bucket has filled is replaced by one with room for
   Table table;
   const std::size_t before = table.stats().bytes;
   for (std::uint64_t i = 0; table.stats().rebuilds == 0; ++i) table.put(table.key_at(i << 7, i), "v");
-  // All 31 chain buckets were in use: as many, 15 and 8 more.
-  CHECK(table.stats().bytes - before == (31 + 15 + 8 - table::Segment::k_chain_buckets) * sizeof(table::Bucket));
+  // All 23 chain buckets were in use: as many, 11 and 8 more.
+  CHECK(table.stats().bytes - before == (23 + 11 + 8 - table::Segment::k_chain_buckets) * sizeof(table::Bucket));
   CHECK(table.stats().segments == 1);
 }
 
