@@ -11,6 +11,7 @@
 #include "tests/support/temporary_directory.h"
 
 #include <atomic>
+#include <future>
 #include <mutex>
 
 using namespace actable;
@@ -51,6 +52,20 @@ Failure each_failure() {
 
 std::string key_of(std::uint64_t i) { return "key" + std::to_string(i); }
 
+/// A synchronous put, during which the calls of a kind that `fail` orders to fail begin to.
+template <class Fail>
+Result<Seq> put_while_failing(FaultyFileSystem& files, Call kind, Space& space, std::string_view key,
+                              std::string_view value, Fail fail) {
+  std::future<Result<Seq>> put;
+  {
+    const HeldCalls held(files, kind);
+    fail();
+    put = std::async(std::launch::async, [&] { return space.put(key, value, k_sync); });
+    until("the put waits for the disk", [&] { return must(space.get(key)) == value; });
+  }
+  return put.get();
+}
+
 }  // namespace
 
 TEST_CASE("after a failed write or sync nothing is written, everything is read, and what was durable stays",
@@ -67,11 +82,12 @@ TEST_CASE("after a failed write or sync nothing is written, everything is read, 
     const Seq acknowledged = must(space.put("a", "acknowledged", k_sync));
     durable = content(space);
 
-    if (once)
-      disk.files.fail_nth(failure.call, 1, failure.fault);
-    else
-      disk.files.fail_from(failure.call, 1, failure.fault);
-    const auto in_flight = space.put("in flight", "v", k_sync);
+    const auto in_flight = put_while_failing(disk.files, failure.call, space, "in flight", "v", [&] {
+      if (once)
+        disk.files.fail_nth(failure.call, 1, failure.fault);
+      else
+        disk.files.fail_from(failure.call, 1, failure.fault);
+    });
     REQUIRE(outcome(in_flight) == "indeterminate");
     CHECK_FALSE(in_flight.error().refused());
     CHECK(must(space.get("in flight")) == "v");
@@ -216,8 +232,8 @@ TEST_CASE("memory stays bounded when writers do not stop at a failed log", "[fai
   Store store = disk.open();
   Space space = must(store.space("s"));
   must(space.put("a", "v", k_sync));
-  disk.files.fail_from(Call::write, 1);
-  CHECK(outcome(space.put("a", "v", k_sync)) == "indeterminate");
+  CHECK(outcome(put_while_failing(disk.files, Call::write, space, "a", "w",
+                                  [&] { disk.files.fail_from(Call::write, 1); })) == "indeterminate");
   const std::size_t carved = store.stats().memory.carved_bytes;
   std::size_t refused = 0;
   for (std::uint64_t i = 0; i < scaled(50'000); ++i)

@@ -97,4 +97,23 @@ class FaultyFileSystem final : public base::FileSystem {
   std::optional<std::uint64_t> room_;
 };
 
+/// Lets no call of a kind end, failed or not, as long as it lives. A log writes of
+/// its own accord, too: a failure ordered meanwhile does not come before what a
+/// test does meanwhile.
+///
+/// Thread safety: *confined*.
+class HeldCalls {
+ public:
+  HeldCalls(FaultyFileSystem& files, Call kind) : files_(files), kind_(kind) {
+    files_.delay(kind_, std::chrono::hours(1));
+  }
+  ~HeldCalls() { files_.delay(kind_, std::chrono::nanoseconds::zero()); }
+  HeldCalls(const HeldCalls&) = delete;
+  HeldCalls& operator=(const HeldCalls&) = delete;
+
+ private:
+  FaultyFileSystem& files_;
+  Call kind_;
+};
+
 }  // namespace actable::test
