@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/assert.h"
 #include "base/epoch.h"
 
 #include <array>
@@ -107,6 +108,7 @@ class RecordMemory {
   static constexpr std::size_t k_small_bytes_max = 512;
 
   [[nodiscard]] static unsigned class_of(std::size_t bytes) noexcept {
+    ACTABLE_ASSERT(bytes >= 1);
     return bytes <= k_small_bytes_max ? static_cast<unsigned>((bytes + 7) / 8 - 1) : large_class_of(bytes);
   }
   [[nodiscard]] static unsigned large_class_of(std::size_t bytes) noexcept;

@@ -111,7 +111,7 @@ class SpaceCore {
     Seq seq = 0;
     const char* lacked = nullptr;
   };
-  /// The steps 3 to 5 of a write (docs/architecture.md), pinned.
+  /// The steps 5 to 7 of a put (docs/architecture.md), pinned.
   template <class Decide, class Fill>
   [[nodiscard]] Published publish(ThreadContext& context, base::Epoch epoch, const Write& write, std::uint64_t key_hash,
                                   Decide& decide, Fill& fill);

@@ -107,24 +107,23 @@ SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoc
                                         std::uint64_t key_hash, Decide& decide, Fill& fill) {
   StoreCore& store = *store_;
   table_->prefetch_bucket(key_hash);
-  const wal::LogRecord unnumbered{0, id_, write.tombstone, write.key, write.value};
-  const std::size_t log_bytes = wal::record_bytes(write.key.size(), write.value.size());
   FreshRecord fresh(store.memory(), context.cache);
   wal::StagedFrame* ahead = nullptr;
   // Where it is known what will be written, it is copied while the bucket is on
   // its way. What is left to do once the old record has come is then so little
   // that the processor gets to the next operation's bucket while it waits.
-  if constexpr (std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>) {
+  constexpr bool k_known = std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>;
+  if constexpr (k_known) {
     if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
       return {0, "a record"};
-    if (logged_) ahead = wal::append_ahead(*context.stager, epoch, unnumbered);
+    if (logged_) ahead = wal::append_ahead(*context.stager, epoch, {0, id_, write.tombstone, write.key, write.value});
   }
   table::Position position{};
   Seq seq = 0;
   do {
     if (!table_->locate(context.cache, key_hash, write.key, position)) [[unlikely]]
       return {0, "the table"};
-    if constexpr (!(std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>)) {
+    if constexpr (!k_known) {
       if (decide(position) == Verdict::leave) return {};
       if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
         return {0, "a record"};
@@ -138,7 +137,7 @@ SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoc
   fresh.published();
   ACTABLE_PARK("store.published");
   if (ahead != nullptr) {
-    wal::append_number(*context.stager, *ahead, log_bytes, seq);
+    wal::append_number(*context.stager, *ahead, wal::record_bytes(write.key.size(), write.value.size()), seq);
   } else if (logged_) {
     wal::append(*context.stager, epoch, {seq, id_, write.tombstone, record.key(), record.value()});
   }
