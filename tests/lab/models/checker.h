@@ -153,13 +153,11 @@ inline constexpr Plan k_full{Plan::Kind::full};
 /// Searches one program. Goes on where the search has found nothing yet.
 template <class Program>
 void explore(Search& search, Plan plan, Machine machine = Machine::portable) {
-  // Enough to find nearly every weakening in well under a second.
-  constexpr unsigned k_sample = 20'000;
   if (!search.fault.empty()) return;
+  if (search.depth == Depth::certain && plan.kind == Plan::Kind::random) return;
   present_weakening = search.weakening;
   present_machine = machine;
   present_fault = "";
-  if (search.depth == Depth::sample) plan = {Plan::Kind::random, k_sample};
   // Relacy takes over `operator new` while it searches: the stream must not grow then.
   static std::array<char, 1 << 18> room;
   std::ospanstream said(room);

@@ -328,6 +328,17 @@ struct Helpers : rl::test_suite<Helpers<Split>, 2> {
   void after() { table.check_all(); }
 };
 
+/// Two replace the segment; who only helped finds in the copy what was there.
+template <bool Split>
+struct Helped : rl::test_suite<Helped<Split>, 2> {
+  Table<Split> table;
+  void thread(unsigned index) {
+    (void)table.replace(index);
+    if (index == 0) check(table.find(0) > 0, "a reader misses a key that is there");
+  }
+  void after() { table.check_all(); }
+};
+
 /// One writes twice, one replaces, one reads twice.
 template <bool Split>
 struct Reader : rl::test_suite<Reader<Split>, 3> {
@@ -352,6 +363,7 @@ void search_both(Search& search) {
   explore<Writer<Split, 0, false>>(search, {Plan::Kind::preemptions, 6});
   explore<Writer<Split, 1, true>>(search, {Plan::Kind::preemptions, 4});
   explore<Helpers<Split>>(search, {Plan::Kind::preemptions, 3});
+  explore<Helped<Split>>(search, {Plan::Kind::preemptions, 4});
   explore<Helpers<Split>>(search, {Plan::Kind::random, 150'000});
   explore<Reader<Split>>(search, {Plan::Kind::random, 300'000});
 }

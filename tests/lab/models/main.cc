@@ -21,11 +21,9 @@ Search search_through(const Model& model, Search search) {
 
 void check_weakening(const Model& model, const Weakening& weakening, const LegOptions& options, Total& total) {
   const bool needed = *weakening.not_needed == '\0';
-  Search found;
-  for (const Depth depth : {Depth::sample, Depth::whole}) {
-    found = search_through(model, {.weakening = weakening.id, .depth = depth, .seed = options.seed});
-    if (!found.fault.empty()) break;
-  }
+  // What must be found is found in every run, not in most.
+  const Search found = search_through(
+      model, {.weakening = weakening.id, .depth = needed ? Depth::certain : Depth::whole, .seed = options.seed});
   if (options.replay) {
     std::printf("| %s | %s | %s | %s |\n", model.name, weakening.what, weakening.where,
                 found.fault.empty() ? weakening.not_needed : found.fault.c_str());
@@ -52,7 +50,8 @@ std::string work(const LegOptions& options) {
       LegOptions again = options;
       again.seed += round;
       for (const Weakening& weakening : model.weakenings) {
-        if (budget.in_time()) check_weakening(model, weakening, again, total);
+        const bool seed_matters = *weakening.not_needed != '\0';
+        if (budget.in_time() && (round == 0 || seed_matters)) check_weakening(model, weakening, again, total);
       }
     }
   } while (budget.goes_on(++round));

@@ -25,8 +25,8 @@ enum class Depth {
   /// Every interleaving of the programs that say so, a bounded number of
   /// preemptions of those that do not, and random ones.
   whole,
-  /// Random interleavings only: finds most faults sooner.
-  sample,
+  /// The same without the random ones: no seed changes what it finds.
+  certain,
 };
 
 /// One search through all programs of a model.
