@@ -89,7 +89,6 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, Space
   if (found == nullptr) {
     const std::lock_guard changes(changes_mutex_);
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
-    reclaim_dropped();
     found = find_space(name);
     if (found == nullptr) return create_space(name, options);
   }

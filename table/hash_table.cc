@@ -156,13 +156,11 @@ void HashTable::retire_segment(Cache& cache, Segment* segment) noexcept {
 }
 
 TableStats HashTable::stats() const noexcept {
-  TableStats stats;
-  stats.segments = segments_.load(std::memory_order_relaxed);
-  stats.bytes = segment_bytes_.load(std::memory_order_relaxed) + sizeof(HashTable) +
-                (sizeof(Entry) << (depth_.load(std::memory_order_relaxed) + 1));
-  stats.splits = splits_.load(std::memory_order_relaxed);
-  stats.rebuilds = rebuilds_.load(std::memory_order_relaxed);
-  return stats;
+  const std::size_t directory_bytes = sizeof(Entry) << (depth_.load(std::memory_order_relaxed) + 1);
+  return {.segments = segments_.load(std::memory_order_relaxed),
+          .bytes = segment_bytes_.load(std::memory_order_relaxed) + sizeof(HashTable) + directory_bytes,
+          .splits = splits_.load(std::memory_order_relaxed),
+          .rebuilds = rebuilds_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace actable::table

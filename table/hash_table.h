@@ -80,10 +80,10 @@ struct ScanPosition {
 };
 
 struct TableStats {
-  std::size_t segments = 0;
-  std::size_t bytes = 0;
-  std::uint64_t splits = 0;
-  std::uint64_t rebuilds = 0;
+  std::size_t segments;
+  std::size_t bytes;
+  std::uint64_t splits;
+  std::uint64_t rebuilds;
 };
 
 /// Thread safety: *synchronized*. Callers are pinned (base/epoch.h) for as long

@@ -12,7 +12,7 @@ struct HashTable::Copy {
   std::array<Segment*, 2> parts{};
   /// Tombstones that the copy leaves out: words of the frozen segment. At most
   /// one a slot, so they are found again by walking it.
-  base::Epoch tombstones_before = 0;
+  base::Epoch tombstones_before;
 };
 
 namespace {
@@ -32,7 +32,8 @@ struct Census {
 
   /// Room for half as much again where keys crowd into few buckets.
   [[nodiscard]] std::uint32_t chain_capacity() const noexcept {
-    if (chain_buckets * 4 <= Segment::k_chain_buckets * 3) return Segment::k_chain_buckets;
+    constexpr std::uint32_t k_uncrowded_max = Segment::k_chain_buckets * 3 / 4;
+    if (chain_buckets <= k_uncrowded_max) return Segment::k_chain_buckets;
     return chain_buckets + chain_buckets / 2 + 8;
   }
 };
@@ -47,7 +48,7 @@ bool HashTable::replace(Cache& cache, Segment& segment) noexcept {
   // acquire: pairs with the release in `offer`.
   if (segment.replacement.load(std::memory_order_acquire) == nullptr) {
     freeze(segment);
-    Copy copied;
+    Copy copied{.tombstones_before = epochs_.tombstones_before()};
     if (!copy(cache, segment, copied)) return false;
     offer(cache, segment, copied);
     if (segment.replacement.load(std::memory_order_acquire) != copied.parts[0]) {
@@ -89,7 +90,6 @@ bool HashTable::goes_right(std::uint64_t word, unsigned depth) const noexcept {
 }
 
 bool HashTable::copy(Cache& cache, Segment& segment, Copy& into) noexcept {
-  into.tombstones_before = epochs_.tombstones_before();
   const auto stays = [&](std::uint64_t word) { return !droppable(word, into.tombstones_before); };
   std::array<Census, 2> halves;
   Census whole;

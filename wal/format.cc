@@ -12,16 +12,17 @@ namespace {
 using base::load_le;
 using base::store_le;
 
-constexpr std::uint64_t k_segment_magic = 0x31474f4c54434131;  // "1ACTLOG1"
-constexpr std::uint32_t k_frame_magic = 0x46544341;            // "ACTF"
+constexpr std::uint32_t k_frame_magic = 0x46544341;  // "ACTF"
+// Where both headers have their sum, which is their last field.
+constexpr std::size_t k_sum_at = 56;
 constexpr std::uint32_t k_value_mask = k_tombstone_flag - 1;
 
 /// The sum of the payload stands in the place of the frame's sum while that is
 /// taken over the 64 bytes of the header.
 std::uint64_t frame_sum(std::span<const std::byte> frame, std::size_t payload_bytes, std::uint64_t store_id) noexcept {
   std::array<std::byte, k_frame_header_bytes> header;
-  std::copy_n(frame.begin(), 56, header.begin());
-  store_le(header.data() + 56, base::checksum(frame.subspan(k_frame_header_bytes, payload_bytes), store_id));
+  std::copy_n(frame.begin(), header.size(), header.begin());
+  store_le(header.data() + k_sum_at, base::checksum(frame.subspan(k_frame_header_bytes, payload_bytes), store_id));
   return base::checksum(header, store_id);
 }
 
@@ -39,7 +40,7 @@ void encode(const SegmentHeader& header, std::uint64_t store_id, std::span<std::
   store_le(at + 32, header.first_frame);
   store_le(at + 40, header.era);
   store_le(at + 48, header.file_number);
-  store_le(at + 56, base::checksum(block.first(56), store_id));
+  store_le(at + k_sum_at, base::checksum(block.first(k_sum_at), store_id));
 }
 
 DecodedHeader decode_segment_header(std::span<const std::byte> block, std::uint64_t store_id) noexcept {
@@ -50,7 +51,7 @@ DecodedHeader decode_segment_header(std::span<const std::byte> block, std::uint6
   if (load_le<std::uint64_t>(at) != k_segment_magic) return decoded;
   // The sum is salted with the store's number as written, so that a whole
   // header of another store is told from a broken one of this.
-  if (load_le<std::uint64_t>(at + 56) != base::checksum(block.first(56), written_by)) return decoded;
+  if (load_le<std::uint64_t>(at + k_sum_at) != base::checksum(block.first(k_sum_at), written_by)) return decoded;
   decoded.version = load_le<std::uint32_t>(at + 8);
   decoded.header = {load_le<std::uint64_t>(at + 24), load_le<std::uint64_t>(at + 32), load_le<std::uint64_t>(at + 40),
                     load_le<std::uint64_t>(at + 48)};
@@ -74,7 +75,7 @@ void seal_frame(const FrameHeader& header, std::uint64_t store_id, std::span<std
   store_le(at + 40, header.durable);
   store_le(at + 48, header.payload_bytes);
   store_le(at + 52, header.records);
-  store_le(at + 56, frame_sum(frame, header.payload_bytes, store_id));
+  store_le(at + k_sum_at, frame_sum(frame, header.payload_bytes, store_id));
 }
 
 std::optional<FrameHeader> decode_frame_header(std::span<const std::byte> bytes) noexcept {
@@ -95,7 +96,7 @@ std::optional<FrameHeader> decode_frame_header(std::span<const std::byte> bytes)
 
 bool frame_whole(const FrameHeader& header, std::uint64_t store_id, std::span<const std::byte> frame) noexcept {
   if (frame.size() < k_frame_header_bytes + std::size_t{header.payload_bytes}) return false;
-  return load_le<std::uint64_t>(frame.data() + 56) == frame_sum(frame, header.payload_bytes, store_id);
+  return load_le<std::uint64_t>(frame.data() + k_sum_at) == frame_sum(frame, header.payload_bytes, store_id);
 }
 
 std::optional<LogRecord> take_record(std::span<const std::byte>& payload) noexcept {

@@ -30,6 +30,9 @@ inline constexpr Seq k_opening_seq_max = Seq{1} << 61;
 /// the first, which begin at 1.
 inline constexpr unsigned k_generation_bits = 32;
 
+/// "1ACTLOG1", which a segment begins with.
+inline constexpr std::uint64_t k_segment_magic = 0x31474f4c54434131;
+
 /// First block of a segment file.
 struct SegmentHeader {
   /// Higher with each use of a file, in any file: bytes of an earlier use never

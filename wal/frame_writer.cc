@@ -15,12 +15,6 @@ constexpr std::size_t k_gather_payload_max = base::k_block_bytes / 2;
 
 std::int64_t ticks(Clock::time_point at) { return at.time_since_epoch().count(); }
 
-/// Room for one more than `count`, in steps that double.
-template <class T>
-void reserve_one_more(std::vector<T>& vector, std::size_t count) {
-  if (vector.capacity() <= count) vector.reserve(std::max<std::size_t>(8, 2 * count));
-}
-
 }  // namespace
 
 void Writer::finish_buffer(Buffer& buffer) {
@@ -56,11 +50,12 @@ void Writer::take_frames(Stager& stager, base::Epoch before, GatherBlock* gather
       take_frame(buffer, frame, gather);
       if (failed_) return;
     }
-    if (next == nullptr && buffer.oversize) finish_buffer(buffer);
-    if (next == nullptr) return;
-    stager.reading = next;
-    buffer.finished = true;
+    if (next != nullptr) {
+      stager.reading = next;
+      buffer.finished = true;
+    }
     finish_buffer(buffer);
+    if (next == nullptr) return;
   }
 }
 
@@ -82,10 +77,9 @@ void Writer::take_frame(Buffer& buffer, StagedFrame& frame, GatherBlock* gather)
   // Here, and not before the buffers were looked at: none is from memory that
   // the queue does not know of.
   pool_.for_each_new_slab([this](std::span<std::byte> slab) { queue_->add_memory(slab); });
-  ++buffer.writes_in_flight;
   const auto memory = std::span(buffer.memory + frame.begin, buffer.bytes - frame.begin);
-  if (!emit({memory, payload_bytes, records, 0, 0}, {InFlight::Kind::frame, next_frame_, &buffer, nullptr})) {
-    --buffer.writes_in_flight;
+  if (emit({memory, payload_bytes, records, 0, 0}, {InFlight::Kind::frame, next_frame_, &buffer, nullptr})) {
+    ++buffer.writes_in_flight;
   }
 }
 
@@ -114,13 +108,9 @@ bool Writer::emit(const FrameToWrite& frame, InFlight in_flight) {
 }
 
 bool Writer::emit_gathered(GatherBlock& gather, Seq cut, std::uint32_t flags) {
-  gather.in_flight = true;
-  if (emit({std::span(gather.memory, k_buffer_bytes), gather.payload_bytes, gather.records, cut, flags},
-           {InFlight::Kind::frame, next_frame_, nullptr, &gather})) {
-    return true;
-  }
-  gather.in_flight = false;
-  return false;
+  gather.in_flight = emit({std::span(gather.memory, k_buffer_bytes), gather.payload_bytes, gather.records, cut, flags},
+                          {InFlight::Kind::frame, next_frame_, nullptr, &gather});
+  return gather.in_flight;
 }
 
 GatherBlock* Writer::free_gather_block() noexcept {
@@ -155,8 +145,8 @@ void Writer::forget_in_flight(std::uint64_t tag) noexcept {
 std::uint64_t Writer::add_in_flight(InFlight in_flight) {
   if (in_flight_free_.empty()) {
     // Room for what its completion will need: by then nothing may fail.
-    reserve_one_more(in_flight_free_, in_flight_.size());
-    reserve_one_more(completions_, in_flight_.size());
+    in_flight_free_.reserve(in_flight_.size() + 1);
+    completions_.reserve(in_flight_.size() + 1);
     in_flight_.push_back(in_flight);
     return in_flight_.size() - 1;
   }

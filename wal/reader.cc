@@ -141,22 +141,26 @@ class Replay {
   }
 
   Result<void> find_first() {
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-      const SegmentFile& segment = segments_[i];
-      if (segment.state == HeaderState::whole && segment.header.generation == identity_.first_generation &&
-          segment.header.first_frame == identity_.first_frame) {
-        end_.next_frame = identity_.first_frame;
-        // The log may begin in the middle of an era.
-        end_.era = segment.header.era;
-        return enter(i);
-      }
+    const auto is_first = [this](const SegmentFile& segment) {
+      return segment.state == HeaderState::whole && segment.header.generation == identity_.first_generation &&
+             segment.header.first_frame == identity_.first_frame;
+    };
+    if (const auto first = std::ranges::find_if(segments_, is_first); first != segments_.end()) {
+      end_.next_frame = identity_.first_frame;
+      // The log may begin in the middle of an era.
+      end_.era = first->header.era;
+      return enter(static_cast<std::size_t>(first - segments_.begin()));
     }
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-      if (segments_[i].state == HeaderState::broken) return corrupt(i, 0, "the segment's header is damaged");
-    }
+    if (auto whole = check_for_broken_header(); !whole) return whole;
     return fail(ErrorCode::corrupt, directory_.string() + ": the log's first segment (generation " +
                                         std::to_string(identity_.first_generation) +
                                         ") is missing; restore the directory from a backup");
+  }
+
+  Result<void> check_for_broken_header() {
+    const auto broken = std::ranges::find(segments_, HeaderState::broken, &SegmentFile::state);
+    if (broken == segments_.end()) return {};
+    return corrupt(static_cast<std::size_t>(broken - segments_.begin()), 0, "the segment's header is damaged");
   }
 
   Result<void> enter(std::size_t segment) {
@@ -232,8 +236,6 @@ class Replay {
   Result<void> check_for_damage() {
     if (end_.cut == 0) return corrupt(current_, offset_, "the log's first frame is damaged");
     end_.clean = last_clean_;
-    const std::size_t broken_in = current_;
-    const std::uint64_t broken_at = offset_;
     auto quiet = nothing_behind();
     if (!quiet) return std::unexpected(quiet.error());
     if (!*quiet) {
@@ -243,10 +245,10 @@ class Replay {
       auto blank = reader_->blank_at(offset_);
       if (!blank) return std::unexpected(blank.error());
       // Nothing was ever written here: the log went on in a file that cannot be told for its part.
-      for (std::size_t i = 0; *blank && i < segments_.size(); ++i) {
-        if (segments_[i].state == HeaderState::broken) return corrupt(i, 0, "the segment's header is damaged");
+      if (*blank) {
+        if (auto whole = check_for_broken_header(); !whole) return whole;
       }
-      return corrupt(broken_in, broken_at,
+      return corrupt(current_, offset_,
                      "a frame that had been synced is damaged or missing (frame " + std::to_string(end_.next_frame) +
                          "; the log is known to have been on disk up to number " + std::to_string(durable_ - 1) +
                          ", and reads back up to " + std::to_string(end_.cut - 1) + ")");

@@ -13,7 +13,8 @@ namespace actable::wal {
 namespace {
 
 constexpr std::string_view k_prefix = "log-";
-constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{1} << 20;
+// Zeros are written once they reach no further than this beyond the last frame.
+constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{512} << 10;
 constexpr std::size_t k_prewrite_step_bytes = std::size_t{256} << 10;
 
 /// A block, or a few, of zeros, aligned for direct writes.
@@ -25,11 +26,11 @@ struct alignas(base::k_block_bytes) Blocks {
 /// True for the first block of a file that a crash may have left of ours: none
 /// at all, zeros, or the beginning of a header.
 bool may_be_ours(std::span<const std::byte> block) {
-  const auto begin = block.first(std::min(block.size(), sizeof(std::uint64_t)));
-  Blocks<base::k_block_bytes> header;
-  encode(SegmentHeader{}, 0, header.bytes);
+  std::array<std::byte, sizeof(k_segment_magic)> magic;
+  base::store_le(magic.data(), k_segment_magic);
+  const auto begin = block.first(std::min(block.size(), magic.size()));
   return std::ranges::all_of(begin, [](std::byte b) { return b == std::byte{0}; }) ||
-         std::ranges::equal(begin, std::span(header.bytes).first(begin.size()));
+         std::ranges::equal(begin, std::span(magic).first(begin.size()));
 }
 
 /// The number in a segment's name; nothing for another name.
@@ -125,7 +126,6 @@ void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, st
   std::ranges::move(live, std::back_inserter(live_));
   spare_ = std::move(spare);
   offset_ = offset;
-  prewritten_ = offset;
 }
 
 void Segments::mark_dirty(base::File* file, std::uint64_t frame_number) {
@@ -211,15 +211,11 @@ Result<Segments::Place> Segments::place(std::uint64_t bytes, std::uint64_t frame
 
 Result<bool> Segments::prewrite() {
   SegmentFile& segment = live_.back();
-  const std::uint64_t goal = std::min(segment.bytes, offset_ + k_prewrite_ahead_bytes);
-  // Half of the way is left to go before the next piece is written, so that
-  // pieces are large.
-  if (prewritten_ >= segment.bytes || prewritten_ + k_prewrite_ahead_bytes / 2 > goal) return false;
+  const std::uint64_t end = segment.bytes - segment.bytes % base::k_block_bytes;
+  if (prewritten_ >= end || prewritten_ > offset_ + k_prewrite_ahead_bytes) return false;
   static const Blocks<k_prewrite_step_bytes> zeros;
-  const std::uint64_t bytes = std::min<std::uint64_t>(k_prewrite_step_bytes, segment.bytes - prewritten_);
-  const auto piece =
-      std::span(zeros.bytes).first(static_cast<std::size_t>(bytes / base::k_block_bytes) * base::k_block_bytes);
-  if (piece.empty()) return false;
+  const std::uint64_t bytes = std::min<std::uint64_t>(k_prewrite_step_bytes, end - prewritten_);
+  const auto piece = std::span(zeros.bytes).first(static_cast<std::size_t>(bytes));
   if (auto written = segment.file->write(prewritten_, piece); !written) return std::unexpected(written.error());
   prewritten_ += piece.size();
   mark_dirty(segment.file.get(), 0);

@@ -299,9 +299,8 @@ void Writer::sync_completed(Clock::time_point now) {
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(sync_took_).count();
   counters_.syncs.fetch_add(1, std::memory_order_relaxed);
   counters_.sync_last_us.store(took, std::memory_order_relaxed);
-  if (took > counters_.sync_max_us.load(std::memory_order_relaxed)) {
-    counters_.sync_max_us.store(took, std::memory_order_relaxed);
-  }
+  counters_.sync_max_us.store(std::max(took, counters_.sync_max_us.load(std::memory_order_relaxed)),
+                              std::memory_order_relaxed);
   // Last: who waits finds the sync counted.
   durable_.raise(syncing_.covers);
   // Those who waited may have said so to others.
@@ -309,7 +308,6 @@ void Writer::sync_completed(Clock::time_point now) {
 }
 
 void Writer::step_release() {
-  if (!release_wanted_.exchange(false, std::memory_order_acquire)) return;
   std::optional<Release> release;
   {
     const std::lock_guard lock(release_mutex_);
@@ -333,12 +331,13 @@ void Writer::step_prewrite() {
 }
 
 void Writer::step_idle() {
-  const bool at_rest = !failed_ && round_ == Round::none && markers_.empty() && syncs_in_flight_ == 0 && !unmarked() &&
-                       durable_.number() >= last_cut_ && !anything_staged();
+  // A marker, or a sync under way, covers more than is durable.
+  const bool at_rest =
+      !failed_ && round_ == Round::none && !unmarked() && durable_.number() >= last_cut_ && !anything_staged();
   if (!at_rest || durable_.wanted() > durable_.number()) return;
   if (base::epoch_of(last_cut_) - base::epoch_of(sealed_cut_) > k_epochs_unmarked_max) sealed_ = false;
   if (!sealed_) seal_tail(0);
-  if (failed_ || !sealed_) return;
+  if (!sealed_) return;
   idle_.store(true, std::memory_order_relaxed);
   base::heavy_fence();
   if (anything_staged() || durable_.wanted() > durable_.number()) {
@@ -388,7 +387,6 @@ void Writer::release_before(std::uint64_t frame_number,
     const std::lock_guard lock(release_mutex_);
     release_ = Release{frame_number, std::move(publish)};
   }
-  release_wanted_.store(true, std::memory_order_release);
   wake();
 }
 

@@ -222,7 +222,6 @@ class Writer {
   };
   std::mutex release_mutex_;
   std::optional<Release> release_;
-  std::atomic<bool> release_wanted_{false};
 
   struct Counters {
     std::atomic<std::uint64_t> rounds{0}, syncs{0}, frames{0}, written_bytes{0}, segments{0}, spare{0};

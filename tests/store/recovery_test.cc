@@ -151,6 +151,19 @@ TEST_CASE("of a key's records the one of the highest number stays, wherever in t
   CHECK(space.stats().keys == (higher_erases ? 0 : 1));
 }
 
+TEST_CASE("a space that was recovered knows its name, and takes the memory of what it holds") {
+  // Each replaces the one before it, in all some 20 MB.
+  test::Records records{space_record("s", 1)};
+  for (int i = 0; i < 20'000; ++i) records.push_back(record_of(1, "k", std::string(1'000, 'v')));
+  const auto disk = disk_with(records);
+  Store store = must(try_open(*disk));
+  CHECK(must(store.space("s")).name() == "s");
+  CHECK(store.spaces() == std::vector<std::string>{"s"});
+  const std::size_t carved = store.stats().memory.carved_bytes;
+  INFO(carved << " bytes");
+  CHECK(carved < std::size_t{12} << 20);
+}
+
 TEST_CASE("an opening tells its log how much it recovered") {
   const auto disk = disk_with({space_record("s", 1), record_of(1, "a", "1"), record_of(1, "b", "2")});
   std::string told;

@@ -8,6 +8,9 @@
 #include "tests/support/temporary_directory.h"
 
 #include <atomic>
+#include <chrono>
+#include <latch>
+#include <thread>
 
 using namespace actable;
 using namespace actable::test;
@@ -152,6 +155,26 @@ TEST_CASE("the memory of a dropped space is there for the next one", "[spaces]")
   }
   INFO(carved << " bytes after 10");
   CHECK(store.stats().memory.carved_bytes < 2 * carved);
+}
+
+TEST_CASE("a drop waits for who is inside the space, but not for one who stays", "[spaces]") {
+  using namespace std::chrono_literals;
+  Store store = must(Store::open({}));
+  Space space = must(store.space("s"));
+  must(space.put("k", "v"));
+  std::latch inside{1};
+  std::latch leave{1};
+  std::jthread visitor([&] {
+    must(space.visit("k", [&](const Entry&) {
+      inside.count_down();
+      leave.wait();
+    }));
+  });
+  inside.wait();
+  const auto began_at = std::chrono::steady_clock::now();
+  CHECK(must(store.drop_space("s")));
+  CHECK(std::chrono::steady_clock::now() - began_at >= 100ms);
+  leave.count_down();
 }
 
 TEST_CASE("spaces that a failed log refuses take no memory", "[spaces]") {

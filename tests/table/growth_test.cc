@@ -201,6 +201,56 @@ TEST_CASE("a segment that one bucket has filled is replaced by one with room for
   CHECK(table.stats().segments == 1);
 }
 
+/// A key of the first bucket, in either half of a segment that splits.
+std::string crowding_key(const Table& table, std::uint64_t i) { return table.key_at(i << 63 | i << 7, i); }
+
+/// Fills the first bucket's chain and has the segment replaced, when of that
+/// bucket's keys `alive` are there.
+void crowd(Table& table, std::uint64_t alive) {
+  const std::uint64_t room = table::Bucket::k_slots * (1 + std::uint64_t{table::Segment::k_chain_buckets});
+  for (std::uint64_t i = 0; i < room; ++i) {
+    table.put(crowding_key(table, i), "v");
+    if (i >= alive) table.erase(crowding_key(table, i));
+  }
+  REQUIRE(table.stats().rebuilds + table.stats().splits == 0);
+  // Twice: nobody could number below the erasures any more.
+  table.epochs.advance();
+  table.epochs.advance();
+  table.put(crowding_key(table, room), "v");
+}
+
+TEST_CASE("a segment of 448 records is replaced by one, of 449 by two") {
+  for (const std::uint64_t records : {448, 449}) {
+    Table table;
+    constexpr std::uint64_t k_in_first_bucket = 2;
+    for (std::uint64_t i = 0; i < records - k_in_first_bucket; ++i) {
+      table.put(table.key_at(i << 63 | i << 15 | (1 + i % (table::Segment::k_home_buckets - 1)), i), "v");
+    }
+    crowd(table, k_in_first_bucket);
+    INFO(records << " records");
+    CHECK(table.stats().rebuilds == (records == 448 ? 1 : 0));
+    CHECK(table.stats().splits == (records == 448 ? 0 : 1));
+    CHECK(table.content().size() == records + 1);
+  }
+}
+
+TEST_CASE("a copy has more room than others when more than three quarters of its chain buckets would be in use") {
+  struct Row {
+    std::uint64_t chained;
+    std::uint64_t room;
+  };
+  for (const Row row : {Row{17, table::Segment::k_chain_buckets}, Row{18, 18 + 9 + 8}}) {
+    for (const std::uint64_t last : {std::uint64_t{1}, std::uint64_t{table::Bucket::k_slots}}) {
+      Table table;
+      const std::size_t before = table.stats().bytes;
+      crowd(table, table::Bucket::k_slots * row.chained + last);
+      INFO(row.chained << " chain buckets, " << last << " records in the last");
+      REQUIRE(table.stats().rebuilds == 1);
+      CHECK(table.stats().bytes - before == (row.room - table::Segment::k_chain_buckets) * sizeof(table::Bucket));
+    }
+  }
+}
+
 TEST_CASE("what is dropped and replaced is used again") {
   Table table;
   std::uint64_t next = 0;

@@ -252,6 +252,10 @@ TEST_CASE("a segment's header is whole, of another store, newer, or broken") {
   CHECK((whole.header.generation == 5 && whole.header.first_frame == 77));
   CHECK((whole.header.era == 3 && whole.header.file_number == 9));
 
+  // Of the block no more than the header is needed, and no less.
+  CHECK(decode_segment_header(std::span(block).first(64), k_store).state == HeaderState::whole);
+  CHECK(decode_segment_header(std::span(block).first(63), k_store).state == HeaderState::broken);
+
   CHECK(decode_segment_header(header_block(header, k_store + 1), k_store).state == HeaderState::foreign);
 
   Bytes newer = block;
