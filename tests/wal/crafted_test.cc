@@ -33,6 +33,13 @@ void reseal(SimulatedDisk& disk, const FrameOnDisk& frame, const Change& change)
   seal_frame(header, identity->store_id, bytes);
 }
 
+/// Nothing that was written behind the frame arrived.
+void blank_behind(SimulatedDisk& disk, const FrameOnDisk& frame) {
+  auto& bytes = disk.bytes(frame.file);
+  const std::uint64_t end = frame.offset + frame_bytes(frame.header.payload_bytes);
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(end), bytes.end(), std::byte{0});
+}
+
 /// Two lives, of which each wrote two records in rounds of their own.
 std::unique_ptr<SimulatedDisk> two_lives() {
   auto disk = std::make_unique<SimulatedDisk>();
@@ -136,16 +143,16 @@ TEST_CASE("whole frames behind the last marker are discarded and counted, and th
   const Seq reached = std::prev(last)->header.cut;
   // The last record's frame covers nothing, and nothing that was written after it arrived.
   reseal(*disk, *last, [](FrameHeader& header, auto) { header.cut = 0; });
-  auto& bytes = disk->bytes(last->file);
-  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last->offset + frame_bytes(last->header.payload_bytes)),
-            bytes.end(), std::byte{0});
-  const Seq discarded = base::load_le<Seq>(bytes.data() + last->offset + k_frame_header_bytes);
+  blank_behind(*disk, *last);
+  const Seq discarded = base::load_le<Seq>(disk->bytes(last->file).data() + last->offset + k_frame_header_bytes);
   const auto found = must(look(*disk, k_options));
   CHECK(found.end.cut == reached);
   CHECK(found.end.records_applied == found.records.size());
   CHECK(found.end.records_discarded == last->header.records);
   CHECK(found.end.numbers_end == discarded + 1);
   CHECK(discarded >= reached);
+  Life life(*disk, k_options);
+  CHECK(life.log().recovery().records_discarded == last->header.records);
 }
 
 TEST_CASE("numbers of frames behind a torn one are used no more") {
@@ -199,16 +206,44 @@ TEST_CASE("a marker whose cut is below the one reached is refused, one that repe
   CHECK(test::difference(must(look(*disk, k_options)).records, before) == "");
 }
 
-/// A log whose only frame is the recovery frame of its only segment.
-std::string open_with(const SegmentHeader& segment, const FrameHeader& frame) {
-  constexpr std::uint64_t k_store_id = 0x1122334455667788;
-  SimulatedDisk disk;
-  must(write_identity(disk, k_options.directory,
-                      {k_format_version, k_store_id, 7, segment.generation, segment.first_frame}));
+constexpr std::uint64_t k_store_id = 0x1122334455667788;
+
+/// A frame to be made. Where `key` is not empty it holds a record of that number.
+struct Crafted {
+  FrameHeader header;
+  std::string key{};
+  Seq seq = 0;
+};
+
+/// Puts a segment on the disk that holds these frames, each in a block of its own.
+void put_segment(SimulatedDisk& disk, const SegmentHeader& segment, const std::vector<Crafted>& frames) {
   std::vector<std::byte> bytes(16 * base::k_block_bytes);
   encode(segment, k_store_id, std::span(bytes).first(base::k_block_bytes));
-  seal_frame(frame, k_store_id, std::span(bytes).subspan(base::k_block_bytes));
-  disk.put(segment_file_name(1), bytes);
+  std::span<std::byte> rest = std::span(bytes).subspan(base::k_block_bytes);
+  for (Crafted frame : frames) {
+    frame.header.generation = segment.generation;
+    if (!frame.key.empty()) {
+      frame.header.records = 1;
+      frame.header.payload_bytes = static_cast<std::uint32_t>(record_bytes(frame.key.size(), 0));
+      encode(LogRecord{frame.seq, 1, false, frame.key, ""}, rest.data() + k_frame_header_bytes);
+    }
+    seal_frame(frame.header, k_store_id, rest.first(base::k_block_bytes));
+    rest = rest.subspan(base::k_block_bytes);
+  }
+  disk.put(segment_file_name(segment.file_number), bytes);
+}
+
+/// Says that the log begins with this segment.
+void put_identity(SimulatedDisk& disk, const SegmentHeader& segment) {
+  must(write_identity(disk, k_options.directory,
+                      {k_format_version, k_store_id, 7, segment.generation, segment.first_frame}));
+}
+
+/// A log whose only frame is the recovery frame of its only segment.
+std::string open_with(const SegmentHeader& segment, const FrameHeader& frame) {
+  SimulatedDisk disk;
+  put_identity(disk, segment);
+  put_segment(disk, segment, {{frame}});
   return outcome(Life::begin(disk, k_options));
 }
 
@@ -263,11 +298,92 @@ TEST_CASE("a number behind the end that no store comes to is refused") {
       header.cut = 0;
       base::store_le(payload.data(), seq);
     });
-    auto& bytes = disk->bytes(last->file);
-    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last->offset + frame_bytes(last->header.payload_bytes)),
-              bytes.end(), std::byte{0});
+    blank_behind(*disk, *last);
     CHECK(outcome(look(*disk, k_options)) == "corrupt");
     CHECK(outcome(Life::begin(*disk, k_options)) == "corrupt");
+  }
+}
+
+TEST_CASE("the next frame follows only if its era is the present one, or a later one that it begins") {
+  const auto disk = two_lives();
+  const auto frames = frames_on(*disk, k_options);
+  const auto last = std::prev(std::ranges::find_if(frames.rbegin(), frames.rend(), second_marker).base());
+  const auto before = std::prev(last);
+  const Seq reached = before->header.cut;
+  blank_behind(*disk, *last);
+  // A frame without records, so that it could as well begin an era; its cut is above the one reached.
+  const auto as = [&](std::uint64_t era, std::uint32_t flags) {
+    reseal(*disk, *last, [&](FrameHeader& header, auto) {
+      header.era = era;
+      header.flags = flags;
+      header.payload_bytes = header.records = 0;
+      header.durable = 0;
+    });
+  };
+  as(2, 0);
+  CHECK(must(look(*disk, k_options)).end.cut == last->header.cut);
+  as(3, FrameHeader::k_recovery);
+  CHECK(must(look(*disk, k_options)).end.era == 3);
+  // Frames of an era are written when its recovery frame is on disk: that one is gone.
+  as(3, 0);
+  CHECK(outcome(look(*disk, k_options)) == "corrupt");
+  // What an earlier era left.
+  for (const std::uint32_t flags : {std::uint32_t{0}, std::uint32_t{FrameHeader::k_recovery}}) {
+    as(1, flags);
+    const LogEnd end = must(look(*disk, k_options)).end;
+    CHECK(end.era == 2);
+    CHECK(end.cut == reached);
+    CHECK(end.next_frame == last->header.number);
+  }
+}
+
+TEST_CASE("of two segments that begin with the next frame the one of the later generation goes on") {
+  constexpr std::uint64_t k_second_era = (std::uint64_t{2} << k_generation_bits) + 1;
+  constexpr Seq k_first = base::first_seq_of(1);
+  constexpr Seq k_second = base::first_seq_of(10);
+  struct Row {
+    std::uint64_t void_file;
+    std::uint64_t next_file;
+  };
+  for (const Row row : {Row{2, 3}, Row{3, 2}}) {
+    SimulatedDisk disk;
+    const SegmentHeader first{1, 1, 1, 1};
+    put_identity(disk, first);
+    put_segment(disk, first, {{{.flags = FrameHeader::k_recovery, .number = 1, .era = 1, .cut = k_first}}});
+    // The first era came to no marker here.
+    put_segment(disk, {2, 2, 1, row.void_file}, {{{.number = 2, .era = 1}, "void", k_first}});
+    put_segment(disk, {k_second_era, 2, 2, row.next_file},
+                {{{.flags = FrameHeader::k_recovery, .number = 2, .era = 2, .cut = k_second}},
+                 {{.number = 3, .era = 2, .cut = base::first_seq_of(11)}, "next", k_second}});
+    const auto found = must(look(disk, k_options));
+    CHECK(found.end.era == 2);
+    REQUIRE(found.records.size() == 1);
+    CHECK(found.records[0].key == "next");
+  }
+}
+
+TEST_CASE("the cut of a void frame without records behind the end tells of numbers that were in use") {
+  constexpr Seq k_first = base::first_seq_of(1);
+  constexpr Seq k_less = base::first_seq_of(20);
+  constexpr Seq k_more = base::first_seq_of(30);
+  struct Row {
+    Seq cut;
+    Seq next_cut;
+    Seq numbers_end;
+  };
+  for (const Row row : {Row{0, 0, k_first}, Row{k_more, 0, k_more}, Row{0, k_more, k_more}, Row{k_more, k_less, k_more},
+                        Row{k_less, k_more, k_more}}) {
+    SimulatedDisk disk;
+    const SegmentHeader first{1, 1, 1, 1};
+    put_identity(disk, first);
+    // The second frame is missing: what follows is void.
+    put_segment(disk, first,
+                {{{.flags = FrameHeader::k_recovery, .number = 1, .era = 1, .cut = k_first}},
+                 {{.number = 3, .era = 1, .cut = row.cut, .durable = k_first}},
+                 {{.number = 4, .era = 1, .cut = row.next_cut, .durable = k_first}}});
+    const LogEnd end = must(look(disk, k_options)).end;
+    CHECK(end.cut == k_first);
+    CHECK(end.numbers_end == row.numbers_end);
   }
 }
 

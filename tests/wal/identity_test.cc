@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/wal/log_fixture.h"
 
 #define MSGPACK_NO_BOOST
@@ -120,6 +121,42 @@ TEST_CASE("an identity of a later format is not damage: it says which version to
   const auto found = read_back(file_of(packed(Fields{k_format_version + 1})));
   REQUIRE(outcome(found) == "unsupported");
   CHECK_THAT(found.error().message, ContainsSubstring("written in format 2, this build reads up to 1"));
+}
+
+TEST_CASE("an identity may have 4096 bytes, and a longer one is refused") {
+  constexpr std::size_t k_bytes_max = 4096;
+  const auto padded_to = [](std::size_t bytes) {
+    std::string body = packed(Fields{1, 22, 333, 4444, 55555});
+    body.resize(bytes - k_head_bytes);
+    return file_of(body);
+  };
+  const auto found = must(read_back(padded_to(k_bytes_max)));
+  REQUIRE(found);
+  CHECK(found->store_id == 22);
+  CHECK(found->first_frame == 55555);
+  expect_corrupt(padded_to(k_bytes_max + 1), "damaged length", 8);
+  expect_corrupt(padded_to(2 * k_bytes_max), "damaged length", 8);
+}
+
+TEST_CASE("an identity that cannot be written says so, and the one before stays what it was") {
+  using test::Call;
+  for (const Call call : {Call::open, Call::write, Call::sync, Call::rename}) {
+    INFO("call " << static_cast<int>(call));
+    SimulatedDisk disk;
+    test::FaultyFileSystem files(disk);
+    files.fail_nth(call, 1);
+    CHECK(outcome(write_identity(files, k_directory, {1, 2, 3, 4, 5})) == "io_error");
+    CHECK_FALSE(must(read_identity(disk, k_directory)));
+    must(write_identity(files, k_directory, {1, 2, 3, 4, 5}));
+    files.fail_nth(call, 1);
+    CHECK(outcome(write_identity(files, k_directory, {1, 2, 3, 44, 55})) == "io_error");
+    CHECK(must(read_identity(disk, k_directory))->first_frame == 5);
+  }
+  // The name may be there already, and need not stay.
+  SimulatedDisk disk;
+  test::FaultyFileSystem files(disk);
+  files.fail_nth(Call::sync_directory, 1);
+  CHECK(outcome(write_identity(files, k_directory, {1, 2, 3, 4, 5})) == "io_error");
 }
 
 TEST_CASE("a directory without an identity has none") {
