@@ -20,8 +20,10 @@ class HalfBlankFile final : public base::File {
   static constexpr std::uint64_t k_blank_bytes = std::uint64_t{4} << 20;
   static constexpr std::uint64_t k_bytes = 2 * k_blank_bytes;
   bool fails = false;
+  std::uint64_t reads = 0;
 
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
+    ++reads;
     const std::size_t bytes = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), k_bytes - offset));
     for (std::size_t i = 0; i < (fails ? bytes / 2 : bytes); ++i) {
       into[i] = offset + i < k_blank_bytes ? std::byte{0} : std::byte{1};
@@ -58,6 +60,17 @@ TEST_CASE("at the end of a file and behind it there are blanks and no frames") {
   CHECK_FALSE(must(reader.blank_at(HalfBlankFile::k_bytes - base::k_block_bytes)));
   CHECK(must(reader.blank_at(HalfBlankFile::k_bytes)));
   CHECK_FALSE(must(reader.frame_at(HalfBlankFile::k_bytes)));
+}
+
+TEST_CASE("a file is read once, a MiB at a time, and not behind its end") {
+  HalfBlankFile file;
+  FrameReader reader(file, HalfBlankFile::k_bytes, 0);
+  CHECK(must(reader.blank_at(HalfBlankFile::k_bytes)));
+  CHECK(file.reads == 0);
+  for (std::uint64_t at = 0; at < HalfBlankFile::k_bytes; at += base::k_block_bytes) {
+    REQUIRE(must(reader.blank_at(at)) == (at < HalfBlankFile::k_blank_bytes));
+  }
+  CHECK(file.reads == HalfBlankFile::k_bytes >> 20);
 }
 
 }  // namespace

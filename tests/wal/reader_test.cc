@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/wal/log_fixture.h"
 
 #include <algorithm>
@@ -321,6 +322,23 @@ TEST_CASE("numbers never go back: each life's first is above all of the lives be
     life.reset();
     disk = std::move(left);
   }
+}
+
+TEST_CASE("behind a clean end a MiB is looked at, however much of the segment there is") {
+  const auto reads_of = [](std::uint64_t segment_bytes) {
+    Options options = k_options;
+    options.segment_bytes = segment_bytes;
+    SimulatedDisk disk;
+    {
+      Life life(disk, options);
+      life.write_durably("k", "v");
+      must(life.close());
+    }
+    test::FaultyFileSystem files(disk);
+    CHECK(must(look(files, options)).end.clean);
+    return files.calls(test::Call::read);
+  };
+  CHECK(reads_of(std::uint64_t{2} << 20) == reads_of(std::uint64_t{16} << 20));
 }
 
 }  // namespace

@@ -287,5 +287,40 @@ TEST_CASE("a round without a block for short frames waits for the disk, and does
   CHECK(std::ranges::count_if(pace.waits, [](Instant at) { return at > 75ms && at < 95ms; }) == 1);
 }
 
+TEST_CASE("the log's thread is told of each sixteenth full buffer, and writes what is full long before its round") {
+  Options options = timed({1'000ms, 10'000ms});
+  options.staging_bytes = std::size_t{16} << 20;
+  TimedLog log(options, k_disk);
+  Pace pace;
+  log.run([&](Life& life) {
+    pace = log.watch(life, [&] {
+      for (int i = 0; i < 40; ++i) {
+        // More than half of a buffer: the next one needs another.
+        life.write("k", std::string(40'000, 'v'));
+        log.pause(1ms);
+      }
+    });
+  });
+  CHECK(pace.rounds == 1);
+  CHECK(pace.writes == std::vector<Instant>{0ms, 16ms, 32ms});
+}
+
+TEST_CASE("who waits for what is on disk already does not wake the log's thread") {
+  TimedLog log(timed({10ms, 100ms}), k_disk);
+  Pace pace;
+  log.run([&](Life& life) {
+    const Seq seq = life.write("k", "v");
+    log.pause(1s);
+    REQUIRE(life.durable() > seq);
+    pace = log.watch(life, [&] {
+      test::must(life.wait_durable(seq));
+      log.pause(1s);
+    });
+  });
+  CHECK(pace.wakes == 0);
+  CHECK(pace.rounds == 0);
+  CHECK(pace.waits.empty());
+}
+
 }  // namespace
 }  // namespace actable::wal

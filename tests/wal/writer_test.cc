@@ -269,6 +269,30 @@ TEST_CASE("a log at rest has written down how far it is on disk") {
   CHECK(test::outcome(look(*left, log_options())) == "corrupt");
 }
 
+TEST_CASE("of a life's frames the first alone is a recovery frame, and the last alone says that it was closed") {
+  const auto flags_on = [](SimulatedDisk& disk) {
+    std::vector<std::uint32_t> flags;
+    for (const auto& frame : test::frames_on(disk, log_options())) flags.push_back(frame.header.flags);
+    return flags;
+  };
+  SimulatedDisk disk;
+  Life life(disk, log_options());
+  for (int i = 0; i < 3; ++i) {
+    life.write_durably("k", "v");
+    at_rest(life);
+  }
+  auto found = flags_on(disk);
+  REQUIRE(found.size() > 3);
+  std::vector<std::uint32_t> due(found.size(), 0);
+  due.front() = FrameHeader::k_recovery;
+  CHECK(found == due);
+  must(life.close());
+  found = flags_on(disk);
+  due.resize(found.size(), 0);
+  due.back() = FrameHeader::k_clean;
+  CHECK(found == due);
+}
+
 TEST_CASE("a log at rest writes down that its numbers have moved on, once they have by 65,536 epochs") {
   SimulatedDisk disk;
   Life life(disk, log_options());
