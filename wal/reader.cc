@@ -307,7 +307,8 @@ class Replay {
     durable_ = std::max(durable_, frame.header.durable);
     // An era's recovery frame is on disk before any other frame of it is written.
     if (frame.header.era > end_.era && (frame.header.flags & FrameHeader::k_recovery) == 0) later_era_ = true;
-    end_.numbers_end = std::max({end_.numbers_end, frame.header.cut, frame.header.durable});
+    // Not the durable number: a log that shows one above its cut does not open.
+    end_.numbers_end = std::max(end_.numbers_end, frame.header.cut);
     std::span<const std::byte> rest = frame.payload;
     while (const auto record = take_record(rest)) end_.numbers_end = std::max(end_.numbers_end, record->seq + 1);
   }

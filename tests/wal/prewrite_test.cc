@@ -95,6 +95,7 @@ TEST_CASE("nothing is written ahead beyond the end of a segment, or once it is f
   // Files have other lengths where somebody made them so.
   const auto odd_bytes = GENERATE(test::values<std::uint64_t>({0, 100, base::k_block_bytes - 1}));
   const std::uint64_t segment_bytes = 3 * k_mib + odd_bytes;
+  const std::uint64_t last_block = segment_bytes / base::k_block_bytes * base::k_block_bytes;
   Ahead ahead(segment_bytes);
   constexpr std::uint64_t k_frame_bytes = std::uint64_t{36} << 10;
   ahead.place(k_frame_bytes);
@@ -102,6 +103,7 @@ TEST_CASE("nothing is written ahead beyond the end of a segment, or once it is f
   while (ahead.end() + k_frame_bytes <= segment_bytes) {
     ahead.place(k_frame_bytes);
     ahead.rest();
+    REQUIRE(ahead.reach() >= std::min(ahead.end() + k_least_ahead_bytes, last_block));
   }
   const std::uint64_t room = (segment_bytes - ahead.end()) / base::k_block_bytes * base::k_block_bytes;
   if (room != 0) ahead.place(room);
