@@ -82,8 +82,10 @@ class Log {
       stager.current->complete.store(true, std::memory_order_release);
     }
     base::light_fence();  // With the heavy one in Writer::step_idle.
-    return writer_->idle();
+    return idle();
   }
+  /// True while the log's thread has nothing to do, and sleeps until it is woken.
+  [[nodiscard]] bool idle() const noexcept { return writer_->idle(); }
   void wake() noexcept { writer_->wake(); }
 
   /// Every write numbered below it is on disk.

@@ -103,6 +103,7 @@ class Life {
   [[nodiscard]] Records written() const;
 
   [[nodiscard]] wal::Log& log() noexcept { return *log_; }
+  [[nodiscard]] bool idle() const noexcept { return log_->idle(); }
   [[nodiscard]] base::Epochs& epochs() noexcept { return epochs_; }
   [[nodiscard]] LogStats stats() const { return log_->stats(); }
   [[nodiscard]] Seq durable() const { return log_->durable(); }

@@ -39,7 +39,9 @@ LogStats at_rest(const Life& life) {
   LogStats rest;
   until("the log is at rest", [&] {
     rest = life.stats();
-    return stays(20ms, [&] { return life.stats().rounds == rest.rounds && life.stats().frames == rest.frames; });
+    // What it began last may be on its way while it sleeps.
+    return stays(
+        50ms, [&] { return life.idle() && life.stats().rounds == rest.rounds && life.stats().frames == rest.frames; });
   });
   return rest;
 }
