@@ -29,17 +29,13 @@ void HashTable::scan(ScanPosition& position, const std::function<void(const Reco
   }
   Segment& segment = *segment_for(position.at);
   const std::uint64_t end = end_hash(segment);
-  // A segment may reach beyond what is left to walk: one that is being split,
+  // A segment may begin before what is left to walk: one that is being split,
   // of which a part was walked already.
-  const bool within = first_hash(segment) >= position.at && end - 1 <= position.end - 1;
+  const bool within = first_hash(segment) >= position.at;
   for_each_word(segment, position.bucket, [&](std::uint64_t word) {
     if (slot::tombstone(word)) return;
     const Record& record = *slot::record(word);
-    if (!within) {
-      const std::uint64_t hash = base::hash_key(record.key(), hash_seed_);
-      if (hash < position.at || hash > position.end - 1) return;
-    }
-    emit(record);
+    if (within || base::hash_key(record.key(), hash_seed_) >= position.at) emit(record);
   });
   position.at = end;
   if (end - 1 < position.end - 1) return;

@@ -11,7 +11,6 @@ constexpr std::size_t k_window_bytes = std::size_t{1} << 20;
 
 Result<std::span<const std::byte>> FrameReader::bytes_at(std::uint64_t offset, std::size_t bytes) {
   if (offset >= file_bytes_) return std::span<const std::byte>{};
-  bytes = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, file_bytes_ - offset));
   if (offset < window_begin_ || offset + bytes > window_begin_ + window_.size()) {
     const auto wanted = std::min<std::uint64_t>(std::max(bytes, k_window_bytes), file_bytes_ - offset);
     window_.resize(static_cast<std::size_t>(wanted));

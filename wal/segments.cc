@@ -35,9 +35,9 @@ bool may_be_ours(std::span<const std::byte> block) {
 
 /// The number in a segment's name; nothing for another name.
 std::optional<std::uint64_t> file_number_of(const std::string& name) {
-  if (!name.starts_with(k_prefix)) return std::nullopt;
+  const std::string_view digits = std::string_view(name).substr(std::min(k_prefix.size(), name.size()));
   std::uint64_t number = 0;
-  (void)std::from_chars(name.data() + k_prefix.size(), name.data() + name.size(), number);
+  (void)std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (segment_file_name(number) != name) return std::nullopt;
   return number;
 }
@@ -88,7 +88,7 @@ Result<std::vector<SegmentFile>> list_segments(base::FileSystem& files, const st
     segment.header = decoded.header;
     segment.state = decoded.state;
     segment.bytes = *size;
-    segment.ours = decoded.state == HeaderState::whole || may_be_ours(found);
+    segment.ours = may_be_ours(found);
     segments.push_back(std::move(segment));
   }
   return segments;
@@ -139,7 +139,6 @@ void Segments::mark_dirty(base::File* file, std::uint64_t frame_number) {
 
 std::vector<base::File*> Segments::take_dirty(std::uint64_t completed_through) {
   std::vector<base::File*> files;
-  files.reserve(dirty_.size());
   for (const Dirty& dirty : dirty_) files.push_back(dirty.file);
   std::erase_if(dirty_, [completed_through](const Dirty& dirty) { return dirty.last_frame <= completed_through; });
   return files;
@@ -191,7 +190,6 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   ACTABLE_FAIL_POINT("wal.segment.switched");
   offset_ = base::k_block_bytes;
   prewritten_ = reused ? segment.bytes : offset_;
-  mark_dirty(segment.file.get(), frame_number);
   live_.push_back(std::move(segment));
   return {};
 }

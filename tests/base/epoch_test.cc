@@ -103,6 +103,14 @@ TEST_CASE("leases double while they are used up, to 1,024 numbers, and are short
   CHECK(my_slot(epochs).lease.length == 32);
 }
 
+TEST_CASE("while a lease lasts its numbers follow one another") {
+  Epochs epochs;
+  const Seq first = write_above(epochs);
+  for (Seq next = first + 1; next < first + my_slot(epochs).lease.length; ++next) {
+    REQUIRE(write_above(epochs) == next);
+  }
+}
+
 TEST_CASE("a lease ends when the epoch changes") {
   Epochs epochs;
   const Seq before = write_above(epochs);

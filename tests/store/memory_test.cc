@@ -10,6 +10,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,7 @@ TEST_CASE("a scan without memory is refused, and goes on when there is some") {
 }
 
 TEST_CASE("a space that there was no memory for is not there, now or later") {
+  const bool new_thread = GENERATE(false, true);
   const std::string name = "a space with a name that is not short";
   for (std::uint64_t nth = 1;; ++nth) {
     INFO("allocation " << nth);
@@ -104,7 +106,13 @@ TEST_CASE("a space that there was no memory for is not there, now or later") {
     {
       Store store = must(open(disk));
       must(store.space("other"));
-      failed = without_memory(nth, [&] { made = store.space(name).has_value(); });
+      // Also of a thread that the store does not know yet.
+      const auto make = [&] { failed = without_memory(nth, [&] { made = store.space(name).has_value(); }); };
+      if (new_thread) {
+        std::thread(make).join();
+      } else {
+        make();
+      }
       must(store.close());
     }
     Store store = must(open(disk));

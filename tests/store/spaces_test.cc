@@ -177,6 +177,12 @@ TEST_CASE("a drop waits for who is inside the space, but not for one who stays",
   leave.count_down();
 }
 
+TEST_CASE("stores in memory hash under seeds of their own", "[spaces]") {
+  Store one = must(Store::open({}));
+  Store other = must(Store::open({}));
+  CHECK(store::Access::core(one).hash_seed() != store::Access::core(other).hash_seed());
+}
+
 TEST_CASE("spaces that a failed log refuses take no memory", "[spaces]") {
   const TemporaryDirectory directory;
   FaultyFileSystem files;

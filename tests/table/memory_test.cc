@@ -132,6 +132,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a level of the directory for which there is no memory is made when there is") {
+  const bool for_good = GENERATE(false, true);
   const std::int64_t mappings = test::allocations::mappings();
   std::optional<Table> of_its_own(std::in_place);
   Table& table = *of_its_own;
@@ -145,7 +146,7 @@ TEST_CASE("a level of the directory for which there is no memory is made when th
   while (!inserts.all()) {
     const TableStats before = table.stats();
     for (std::uint64_t nth = 1;; ++nth) {
-      if (inserts.insert_next(nth)) break;
+      if (inserts.insert_next(nth, for_good)) break;
       REQUIRE(inserts.failed());
       CHECK(table.stats().bytes >= before.bytes);
       ++failures;

@@ -4,6 +4,7 @@
 #include "tests/wal/watched_disk.h"
 
 #include <algorithm>
+#include <latch>
 #include <string>
 
 // What the log writes from: its buffers, known to the queue, used again, and
@@ -68,6 +69,24 @@ TEST_CASE("while all blocks for short frames are on their way rounds wait for on
   slow.heal();
   life.write_durably("last", "");
   CHECK(life.stats().rounds > rounds);
+}
+
+TEST_CASE("a thread's first buffer is beyond the limit that all have together") {
+  SimulatedDisk disk;
+  FaultyFileSystem slow(disk);
+  const Options options = log_options(LogIo::pwrite);
+  Life life(slow, options);
+  slow.delay(Call::write, 1h);
+  const auto threads = static_cast<unsigned>(options.staging_bytes / k_buffer_bytes) + 8;
+  std::latch written(threads);
+  test::together(threads, [&](unsigned thread) {
+    life.write("k" + std::to_string(thread), "v");
+    // Who ends leaves its place, and its buffer, to another.
+    written.arrive_and_wait();
+  });
+  CHECK(life.stats().waits == 0);
+  CHECK(life.stats().overloads == 0);
+  slow.heal();
 }
 
 TEST_CASE("zeros that cannot be written ahead of the log are told") {

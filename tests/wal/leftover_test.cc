@@ -1,4 +1,5 @@
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/wal/log_fixture.h"
 
 #include <algorithm>
@@ -57,6 +58,18 @@ TEST_CASE(
   no_more->bytes(first).resize(3 * base::k_block_bytes);
   no_more->bytes(first)[2 * base::k_block_bytes - 1] = std::byte{1};
   CHECK(outcome(Life::begin(*no_more->killed(), k_options)) == "ok");
+}
+
+TEST_CASE("what a crash left of a creation and cannot be removed is told, and stays") {
+  const auto left = crashed_creation();
+  const auto names = left->names();
+  test::FaultyFileSystem files(*left);
+  files.fail_from(test::Call::remove, 1);
+  const auto found = Life::begin(files, k_options);
+  CHECK(outcome(found) == "io_error");
+  CHECK(left->names() == names);
+  files.heal();
+  CHECK(outcome(Life::begin(files, k_options)) == "ok");
 }
 
 TEST_CASE("a file that bears a segment's name and is none is neither written nor in the way of those to come") {

@@ -120,6 +120,29 @@ TEST_CASE("segments let go are used again, and what they held is never read as n
   }
 }
 
+TEST_CASE("a segment's file is opened once, and the identity is written when segments are let go, not before") {
+  SimulatedDisk disk;
+  test::FaultyFileSystem files(disk);
+  Life life(files, log_options(LogIo::pwrite));
+  life.round();
+  const std::uint64_t opens = files.calls(test::Call::open);
+  const std::uint64_t segments = life.stats().segments;
+  for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+  life.round();
+  const std::uint64_t more = life.stats().segments - segments;
+  CHECK(more >= 3);
+  CHECK(files.calls(test::Call::open) == opens + more);
+
+  const std::uint64_t renames = files.calls(test::Call::rename);
+  life.log().release_before(1);
+  life.write_durably("a round later", "v");
+  CHECK(life.stats().segments_spare == 0);
+  CHECK(files.calls(test::Call::rename) == renames);
+  life.log().release_before(life.log().next_frame());
+  until("segments are let go", [&] { return life.stats().segments_spare > 0; });
+  CHECK(files.calls(test::Call::rename) == renames + 1);
+}
+
 TEST_CASE("a log whose segments cannot be let go fails, and begins where it began") {
   SimulatedDisk disk;
   test::FaultyFileSystem files(disk);
