@@ -5,6 +5,7 @@
 
 #include <latch>
 #include <optional>
+#include <set>
 #include <thread>
 
 using namespace actable;
@@ -316,6 +317,14 @@ TEST_CASE("a cleared table has given its memory back") {
   }
   INFO(carved << " bytes carved after 3 tables, " << table.memory.carved_bytes() << " after 8");
   CHECK(table.memory.carved_bytes() <= carved + carved / 4);
+  // And each piece once.
+  table.epochs.advance();
+  const base::WritePin pin(table.epochs, table.slot());
+  std::set<void*> pieces;
+  const std::size_t bytes = table::Record::bytes_for(7, 5);
+  for (int i = 0; i < 10'000; ++i) pieces.insert(table.memory.allocate(table.cache(), bytes));
+  CHECK(pieces.size() == 10'000);
+  for (void* const piece : pieces) table.memory.release(table.cache(), piece, bytes);
 }
 
 TEST_CASE("threads that make the table grow together lose nothing and waste no segment") {

@@ -152,6 +152,23 @@ TEST_CASE("of several frames of one buffer none is written behind the one that f
   CHECK(difference(found.records, below(found.end.cut, written)) == "");
 }
 
+TEST_CASE("any write that fails ends the log, one of zeros ahead of it too") {
+  Options options = log_options(LogIo::pwrite);
+  options.segment_bytes = 4 * k_mib;
+  for (std::uint64_t nth = 1; nth <= 8; ++nth) {
+    INFO("write " << nth);
+    SimulatedDisk disk;
+    FaultyFileSystem files(disk);
+    Life life(files, options);
+    files.fail_nth(Call::write, nth);
+    until("the log has failed", [&] {
+      (void)life.try_write("k", "v");
+      return life.log().failed();
+    });
+    CHECK(outcome(life.try_write("k", "v")) == "read_only");
+  }
+}
+
 TEST_CASE("everyone who waits when the log fails is told") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;

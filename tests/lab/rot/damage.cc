@@ -92,14 +92,14 @@ void swap_names(SimulatedDisk& disk, const std::string& one, const std::string& 
 
 }  // namespace
 
-void flip_bits(SmallLog& log, Random& random, const Look& look) {
+void flip_bits(SmallLog& log, Bits bits_of_the_rest, Random& random, const Look& look) {
   for (const std::string& name : log.names) {
     Bytes& bytes = log.disk->bytes(name);
     const std::vector<bool> used = meaning(log, name, bytes.size());
     for (std::size_t at = 0; at < bytes.size(); ++at) {
       const auto chosen = static_cast<unsigned>(random.below(8));
       for (unsigned bit = 0; bit < 8; ++bit) {
-        if (!used[at] && bit != chosen) continue;
+        if (!used[at] && bits_of_the_rest == Bits::one && bit != chosen) continue;
         bytes[at] ^= std::byte{1} << bit;
         const auto what = [&] {
           return name + " byte " + std::to_string(at) + " bit " + std::to_string(bit) + " flipped";

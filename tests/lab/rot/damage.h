@@ -23,9 +23,13 @@ struct Damage {
 /// Sees the log with one damage done to its disk. Leaves the disk as it is.
 using Look = std::function<void(const Damage&)>;
 
+/// Which bits of a byte.
+enum class Bits { all, one };
+
 /// Flips every bit that has a meaning: of STORE, of segment headers, of frames
-/// with their records, void ones included; of the rest one bit of each byte.
-void flip_bits(SmallLog& log, test::Random& random, const Look& look);
+/// with their records, void ones included; and of the rest all bits, or one of
+/// each byte.
+void flip_bits(SmallLog& log, Bits bits_of_the_rest, test::Random& random, const Look& look);
 
 /// Cuts each file to each multiple of 512 bytes, and at each byte of the last
 /// frames.
