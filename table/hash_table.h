@@ -144,8 +144,8 @@ class HashTable {
   static constexpr unsigned k_levels_built_in = 9;
   // An entry that is neither null nor a segment.
   static constexpr std::uint64_t k_split = 1;
-  // Replaced by one segment if fewer live in it, else by two: below it, a third
-  // of the copy is still free.
+  // Replaced by one segment if no more live in it, else by two: then a third of
+  // the copy is still free.
   static constexpr unsigned k_rebuild_records_max = 448;
 
   using Entry = std::atomic<std::uint64_t>;

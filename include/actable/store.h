@@ -64,8 +64,9 @@ class Store {
   /// now on. It is gone for good once the drop is durable; a crash before that
   /// may bring it back whole, as it would undo any asynchronous write. False
   /// when there is none of that name. Waits up to 100 ms for operations that are
-  /// inside the space; the memory is free once they are done. Fails as a write
-  /// does.
+  /// inside the space, but not when called inside a visitor; where one takes
+  /// longer the space's memory is free with the next `drop_space` or `stats`, or
+  /// closing. Fails as a write does.
   [[nodiscard]] Result<bool> drop_space(std::string_view name);
 
   /// Names of the spaces, sorted.

@@ -105,8 +105,9 @@ std::string work(const LegOptions& options) {
     test::Random random(options.seed + pass);
     std::vector<SmallLog> logs = make_small_logs(options.seed + pass);
     std::vector<SmallLog> others = make_small_logs(~(options.seed + pass));
-    // Bytes that no reader uses are most of a log: one log's, each pass another's.
-    const std::size_t flipped_whole = random.below(logs.size());
+    // Bytes that no reader uses are most of a log: one log's, each pass another's,
+    // the first that of the log which was killed while idle, all of it synced.
+    const std::size_t flipped_whole = pass % logs.size();
     for (std::size_t i = 0; i < logs.size(); ++i) {
       damage_log(logs[i], others.front(), i == flipped_whole ? Bits::all : Bits::one, random, budget, options.replay,
                  last_words, tally);
