@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <string_view>
+#include <vector>
 
 namespace bench {
 
@@ -47,36 +47,46 @@ class KeyBlock {
 
   /// `noise` is at least one value long. Keys and values are at least
   /// `k_stamp_bytes` long.
-  KeyBlock(Shape shape, std::string_view noise) : shape_(shape), keys_(shape.slots * shape.key_bytes, '0') {
-    values_.reserve(shape.slots * shape.value_bytes);
-    for (std::size_t i = 0; i < shape.slots; ++i) values_.append(noise.substr(0, shape.value_bytes));
+  KeyBlock(Shape shape, std::string_view noise)
+      : keys_(shape.slots * shape.key_bytes, '0'), values_(shape.slots * shape.value_bytes, '\0'), slots_(shape.slots) {
+    for (std::size_t i = 0; i < shape.slots; ++i) {
+      char* const key = keys_.data() + i * shape.key_bytes;
+      char* const value = values_.data() + i * shape.value_bytes;
+      noise.copy(value, shape.value_bytes);
+      slots_[i] = {.key = {key, shape.key_bytes},
+                   .value = {value, shape.value_bytes},
+                   .key_stamp = key + shape.key_bytes - k_stamp_bytes,
+                   .value_stamp = value};
+    }
   }
 
-  void set(std::size_t slot, std::uint32_t number) noexcept {
-    const std::uint64_t word = hex_word(number);
-    std::memcpy(keys_.data() + (slot + 1) * shape_.key_bytes - k_stamp_bytes, &word, k_stamp_bytes);
-    std::memcpy(values_.data() + slot * shape_.value_bytes, &word, k_stamp_bytes);
+  /// `digits` as `hex_word` gives them.
+  void set(std::size_t slot, std::uint64_t digits) noexcept {
+    std::memcpy(slots_[slot].key_stamp, &digits, k_stamp_bytes);
+    std::memcpy(slots_[slot].value_stamp, &digits, k_stamp_bytes);
   }
 
-  [[nodiscard]] std::size_t slots() const noexcept { return shape_.slots; }
-
-  [[nodiscard]] std::string_view key(std::size_t slot) const noexcept {
-    return {keys_.data() + slot * shape_.key_bytes, shape_.key_bytes};
-  }
-  [[nodiscard]] std::string_view value(std::size_t slot) const noexcept {
-    return {values_.data() + slot * shape_.value_bytes, shape_.value_bytes};
-  }
+  [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
+  [[nodiscard]] std::string_view key(std::size_t slot) const noexcept { return slots_[slot].key; }
+  [[nodiscard]] std::string_view value(std::size_t slot) const noexcept { return slots_[slot].value; }
 
   /// Whether `value` is one that belongs to the key in the slot.
   [[nodiscard]] bool matches(std::size_t slot, std::string_view value) const noexcept {
-    return value.size() == shape_.value_bytes &&
-           std::memcmp(value.data(), values_.data() + slot * shape_.value_bytes, k_stamp_bytes) == 0;
+    const std::string_view expected = slots_[slot].value;
+    return value.size() == expected.size() && std::memcmp(value.data(), expected.data(), k_stamp_bytes) == 0;
   }
 
  private:
-  Shape shape_;
-  std::string keys_;
-  std::string values_;
+  struct Slot {
+    std::string_view key;
+    std::string_view value;
+    char* key_stamp;
+    char* value_stamp;
+  };
+
+  std::vector<char> keys_;
+  std::vector<char> values_;
+  std::vector<Slot> slots_;
 };
 
 }  // namespace bench

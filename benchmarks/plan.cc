@@ -104,6 +104,22 @@ Plan pairs(const PlanRequest& request, Random& random) {
   return plan;
 }
 
+Plan draw(const PlanRequest& request, Random& random) {
+  switch (request.workload.order) {
+    case Order::sequential:
+      return sequential(request);
+    case Order::shuffled:
+      return shuffled(request, random);
+    case Order::drawn:
+      return drawn(request, random);
+    case Order::latest:
+      return latest(request, random);
+    case Order::pairs:
+      return pairs(request, random);
+  }
+  return Plan(0);
+}
+
 }  // namespace
 
 Plan::Plan(std::size_t steps) : size_(steps) {
@@ -125,19 +141,9 @@ Plan::~Plan() {
 
 Plan draw_plan(const PlanRequest& request) {
   Random random(request.seed);
-  switch (request.workload.order) {
-    case Order::sequential:
-      return sequential(request);
-    case Order::shuffled:
-      return shuffled(request, random);
-    case Order::drawn:
-      return drawn(request, random);
-    case Order::latest:
-      return latest(request, random);
-    case Order::pairs:
-      return pairs(request, random);
-  }
-  return Plan(0);
+  Plan plan = draw(request, random);
+  for (Step& step : plan.steps()) step.digits = hex_word(step.key_number());
+  return plan;
 }
 
 }  // namespace bench

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "benchmarks/keys.h"
 #include "benchmarks/random.h"
 #include "benchmarks/workload.h"
 
@@ -9,18 +10,20 @@
 
 namespace bench {
 
-/// One operation, drawn beforehand. Keys that may be in the store have even
-/// numbers, twice their index; the odd ones are always missing.
+/// One operation, drawn and formatted beforehand. Keys that may be in the store
+/// have even numbers, twice their index; the odd ones are always missing.
 struct Step {
   std::uint32_t index;
   Kind kind;
+  /// The digits of the key's number; set when the whole plan is drawn.
+  std::uint64_t digits = 0;
 
   [[nodiscard]] std::uint32_t key_number() const noexcept { return 2 * index + (kind == Kind::read_missing ? 1u : 0u); }
 };
 
 /// What one thread does, in order; it begins again at the end.
 ///
-/// Drawn before the clock starts, read front to back afterwards: 8 bytes an
+/// Drawn before the clock starts, read front to back afterwards: 16 bytes an
 /// operation that the processor prefetches. The memory is mapped and not taken
 /// from the allocator, so that it does not mix with that of the engines.
 ///
@@ -56,7 +59,7 @@ struct PlanRequest {
 };
 
 /// 512 MiB for all threads together.
-inline constexpr std::size_t k_plan_steps_max = std::size_t{64} << 20;
+inline constexpr std::size_t k_plan_steps_max = (std::size_t{512} << 20) / sizeof(Step);
 
 /// Draws a thread's plan. A pure function of the request.
 [[nodiscard]] Plan draw_plan(const PlanRequest& request);

@@ -32,7 +32,6 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<Session> session, Plan pla
       plan_(std::move(plan)),
       clock_(Clock::get()),
       block_(shape_of(options), noise),
-      kinds_(block_.slots()),
       batch_keys_(options.batch),
       batch_values_(options.batch) {
   value_.reserve(options.value_bytes);
@@ -64,30 +63,52 @@ void Worker::run(const std::atomic<bool>& stop) {
   ended_ = clock_.ticks();
 }
 
-/// Writes the next keys and values; returns how many.
+/// Writes the next keys and values; returns how many: fewer where the plan ends.
 std::size_t Worker::prepare() {
-  const std::span<const Step> steps = std::as_const(plan_).steps();
-  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(block_.slots(), options_.limit - count_));
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    const Step step = steps[position_];
-    position_ = position_ + 1 == steps.size() ? 0 : position_ + 1;
-    block_.set(slot, step.key_number());
-    kinds_[slot] = step.kind;
-  }
-  return count;
+  const std::span<const Step> all = std::as_const(plan_).steps();
+  const std::span<const Step> steps = all.subspan(
+      position_, std::min<std::uint64_t>({block_.slots(), all.size() - position_, options_.limit - count_}));
+  for (std::size_t slot = 0; slot < steps.size(); ++slot) block_.set(slot, steps[slot].digits);
+  steps_ = steps.data();
+  position_ = position_ + steps.size() == all.size() ? 0 : position_ + steps.size();
+  return steps.size();
 }
 
-/// Each time a different one of the sixty-four is timed, so that no rhythm of the
-/// plan (a put, an erase, a put) hides from it.
+[[gnu::always_inline]] inline void Worker::expect_value(std::size_t slot) {
+  if (!session_->get(block_.key(slot), value_)) fail(slot, "is missing");
+  if (!block_.matches(slot, value_)) fail(slot, "has the value of another key");
+}
+
+[[gnu::always_inline]] inline void Worker::apply(std::size_t slot) {
+  switch (steps_[slot].kind) {
+    case Kind::read:
+      expect_value(slot);
+      break;
+    case Kind::read_missing:
+      if (session_->get(block_.key(slot), value_)) fail(slot, "is there, though nobody put it");
+      break;
+    case Kind::put:
+      session_->put(block_.key(slot), block_.value(slot));
+      break;
+    case Kind::erase:
+      if (!session_->erase(block_.key(slot))) fail(slot, "to be erased is missing");
+      break;
+    case Kind::read_modify_write:
+      expect_value(slot);
+      session_->put(block_.key(slot), block_.value(slot));
+      break;
+  }
+}
+
 void Worker::run_sampled(std::size_t count) {
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    const std::uint64_t n = count_ + slot;
-    if (n % k_sample_every != n / k_sample_every % k_sample_every) {
-      apply(slot);
-      continue;
-    }
+  for (std::size_t slot = 0; slot < count;) {
+    const std::size_t untimed = std::min<std::size_t>(count - slot, until_sample_);
+    for (const std::size_t end = slot + untimed; slot < end; ++slot) apply(slot);
+    until_sample_ -= untimed;
+    if (slot == count) return;
+    until_sample_ = k_sample_every - 1;
     const std::uint64_t start = clock_.ticks();
-    apply(slot);
+    apply(slot++);
     latency_.record(clock_.ticks() - start);
   }
 }
@@ -136,13 +157,13 @@ void Worker::run_together(std::size_t count) {
   };
   bool puts_back = false;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const Kind kind = kinds_[slot];
+    const Kind kind = steps_[slot].kind;
     puts_back |= kind == Kind::read_modify_write;
     add(slot, kind == Kind::put ? Verb::put : kind == Kind::erase ? Verb::erase : Verb::get);
   }
   hand_over();
   for (std::size_t slot = 0; puts_back && slot < count; ++slot) {
-    if (kinds_[slot] == Kind::read_modify_write) add(slot, Verb::put);
+    if (steps_[slot].kind == Kind::read_modify_write) add(slot, Verb::put);
   }
   if (puts_back) hand_over();
   latency_.record(clock_.ticks() - start);
@@ -160,39 +181,13 @@ void Worker::expect_results() {
     const Call& call = calls_[i];
     const std::size_t slot = call_slots_[i];
     if (call.verb == Verb::put) continue;
-    if (kinds_[slot] == Kind::read_missing) {
+    if (steps_[slot].kind == Kind::read_missing) {
       if (call.found) fail(slot, "is there, though nobody put it");
       continue;
     }
     if (!call.found) fail(slot, call.verb == Verb::erase ? "to be erased is missing" : "is missing");
     if (call.verb == Verb::get && !block_.matches(slot, *call.result)) fail(slot, "has the value of another key");
   }
-}
-
-void Worker::apply(std::size_t slot) {
-  switch (kinds_[slot]) {
-    case Kind::read:
-      expect_value(slot);
-      break;
-    case Kind::read_missing:
-      if (session_->get(block_.key(slot), value_)) fail(slot, "is there, though nobody put it");
-      break;
-    case Kind::put:
-      session_->put(block_.key(slot), block_.value(slot));
-      break;
-    case Kind::erase:
-      if (!session_->erase(block_.key(slot))) fail(slot, "to be erased is missing");
-      break;
-    case Kind::read_modify_write:
-      expect_value(slot);
-      session_->put(block_.key(slot), block_.value(slot));
-      break;
-  }
-}
-
-void Worker::expect_value(std::size_t slot) {
-  if (!session_->get(block_.key(slot), value_)) fail(slot, "is missing");
-  if (!block_.matches(slot, value_)) fail(slot, "has the value of another key");
 }
 
 void Worker::wait_until(std::uint64_t intended) const {
