@@ -32,7 +32,7 @@ inline void store_le(std::byte* to, T value) noexcept {
 
 /// As memcmp of so many bytes, for keys: most are short, and calling memcmp would
 /// be most of the work.
-[[nodiscard]] inline bool equal_bytes(const char* a, const char* b, std::size_t bytes) noexcept {
+[[nodiscard, gnu::always_inline]] inline bool equal_bytes(const char* a, const char* b, std::size_t bytes) noexcept {
   constexpr std::size_t k_word = sizeof(std::uint64_t);
   if (bytes < k_word || bytes > 4 * k_word) return std::memcmp(a, b, bytes) == 0;
   // Pairs of words that overlap where they must.
@@ -63,6 +63,10 @@ inline void copy_bytes(char* to, const char* from, std::size_t bytes) noexcept {
 
 /// As `to.assign(from)`, where `from` is no part of `to`, with less ado.
 inline void assign_bytes(std::string& to, std::string_view from) {
+  if (to.size() == from.size()) {
+    std::memcpy(to.data(), from.data(), from.size());
+    return;
+  }
   // What the library of GCC 12 hands over as the size may be the capacity.
   to.resize_and_overwrite(from.size(), [from](char* bytes, std::size_t) noexcept {
     std::memcpy(bytes, from.data(), from.size());

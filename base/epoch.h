@@ -72,7 +72,6 @@ class Epochs {
   struct alignas(128) Slot {
     std::atomic<Epoch> read{0};
     std::atomic<Epoch> write{0};
-    unsigned read_depth = 0;
     Lease lease;
   };
 
@@ -87,8 +86,14 @@ class Epochs {
   /// far holds a number at or above it.
   [[nodiscard]] Seq next_seq() const noexcept { return word_.load(std::memory_order_acquire); }
 
+  /// True while the calling thread, whose slot it is, is pinned for reading.
+  [[nodiscard]] static bool reads(const Slot& slot) noexcept {
+    // relaxed: nobody else changes it.
+    return slot.read.load(std::memory_order_relaxed) != 0;
+  }
+
+  /// For a thread that is not pinned for reading yet.
   void pin_read(Slot& slot) noexcept {
-    if (slot.read_depth++ != 0) return;
     // release: a scan that sees this announcement in the place of an earlier one
     // has what the thread read under that one behind it.
     slot.read.store(epoch_of(word_.load(std::memory_order_relaxed)), std::memory_order_release);
@@ -97,11 +102,11 @@ class Epochs {
 
   void unpin_read(Slot& slot) noexcept {
     // release: what was read was read before; pairs with the acquire in scans.
-    if (--slot.read_depth == 0) slot.read.store(0, std::memory_order_release);
+    slot.read.store(0, std::memory_order_release);
   }
 
   /// Announces, confirms (rule 2 of docs/architecture.md), and returns the epoch.
-  Epoch pin_write(Slot& slot) noexcept {
+  [[gnu::always_inline]] Epoch pin_write(Slot& slot) noexcept {
     Epoch epoch = epoch_of(word_.load(std::memory_order_relaxed));
     while (true) {
       ACTABLE_PARK("epoch.announce");
@@ -122,7 +127,7 @@ class Epochs {
   /// A number above `floor`, which is the highest of the records that the
   /// operation read (rule 1). The caller is pinned for writing in `pinned`, and
   /// read those records while it was (rule 3).
-  [[nodiscard]] Seq draw(Slot& slot, Epoch pinned, Seq floor) noexcept {
+  [[nodiscard, gnu::always_inline]] Seq draw(Slot& slot, Epoch pinned, Seq floor) noexcept {
     Lease& lease = slot.lease;
     if (ACTABLE_PLANTED(number_before_reading)) floor = 0;
     if (ACTABLE_PLANTED(lease_outlives_epoch)) pinned = 0;
@@ -188,35 +193,68 @@ class Epochs {
   PerThread<Slot> slots_;
 };
 
-/// Keeps the calling thread pinned for reading. Nests.
-class ReadPin {
+/// Keeps the calling thread pinned for reading, which it is not yet.
+///
+/// Pins live in registers: a thread that waits for memory can have few stores
+/// behind it (docs/measurements.md), hence the insistence on inlining.
+class OutermostReadPin {
  public:
-  ReadPin(Epochs& epochs, Epochs::Slot& slot) noexcept : epochs_(epochs), slot_(slot) { epochs_.pin_read(slot_); }
-  ~ReadPin() { epochs_.unpin_read(slot_); }
-  ReadPin(const ReadPin&) = delete;
-  ReadPin& operator=(const ReadPin&) = delete;
+  [[gnu::always_inline]] OutermostReadPin(Epochs& epochs, Epochs::Slot& slot) noexcept : epochs_(epochs), slot_(slot) {
+    epochs_.pin_read(slot_);
+  }
+  [[gnu::always_inline]] ~OutermostReadPin() { epochs_.unpin_read(slot_); }
+  OutermostReadPin(const OutermostReadPin&) = delete;
+  OutermostReadPin& operator=(const OutermostReadPin&) = delete;
 
  private:
   Epochs& epochs_;
   Epochs::Slot& slot_;
 };
 
+/// Keeps the calling thread pinned for reading. Nests.
+class ReadPin {
+ public:
+  ReadPin(Epochs& epochs, Epochs::Slot& slot) noexcept
+      : epochs_(epochs), slot_(slot), outermost_(!Epochs::reads(slot)) {
+    if (outermost_) epochs_.pin_read(slot_);
+  }
+  ~ReadPin() {
+    if (outermost_) epochs_.unpin_read(slot_);
+  }
+  ReadPin(const ReadPin&) = delete;
+  ReadPin& operator=(const ReadPin&) = delete;
+
+ private:
+  Epochs& epochs_;
+  Epochs::Slot& slot_;
+  const bool outermost_;
+};
+
 /// Keeps the calling thread pinned for writing. Does not nest: no code of the
 /// user's runs inside.
 class WritePin {
  public:
-  WritePin(Epochs& epochs, Epochs::Slot& slot) noexcept
+  [[gnu::always_inline]] WritePin(Epochs& epochs, Epochs::Slot& slot) noexcept
       : epochs_(epochs), slot_(slot), epoch_(epochs.pin_write(slot)) {}
-  ~WritePin() { epochs_.unpin_write(slot_); }
+  [[gnu::always_inline]] ~WritePin() {
+    if (!ended_) epochs_.unpin_write(slot_);
+  }
   WritePin(const WritePin&) = delete;
   WritePin& operator=(const WritePin&) = delete;
 
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_; }
 
+  /// Unpins before the end of the scope.
+  [[gnu::always_inline]] void end() noexcept {
+    epochs_.unpin_write(slot_);
+    ended_ = true;
+  }
+
  private:
   Epochs& epochs_;
   Epochs::Slot& slot_;
-  Epoch epoch_;
+  const Epoch epoch_;
+  bool ended_ = false;
 };
 
 }  // namespace actable::base

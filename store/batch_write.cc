@@ -4,6 +4,7 @@
 #include "base/park.h"
 #include "store/checks.h"
 #include "store/log_hold.h"
+#include "store/space_operations.h"
 #include "store/store_core.h"
 #include "wal/log.h"
 
@@ -50,13 +51,14 @@ Result<Seq> BatchWrite::run() {
       for (const Item& item : items_) {
         if (item.space->state() != SpaceCore::State::open) return item.space->not_open();
       }
-      if (log_bytes_ == 0 || hold.has_room(store_, context_, log_bytes_)) {
+      if (log_bytes_ == 0 || LogHold::has_room(store_, context_, log_bytes_)) {
         Result<Seq> seq = apply(pin.epoch());
         give_back_unpublished();
         hold.written(store_, context_, log_bytes_ != 0, options_);
         applied = std::move(seq);
         break;
       }
+      hold.no_room(store_);
     }
     if (auto reserved = hold.reserve(context_, log_bytes_); !reserved) {
       const SpaceCore& space = *items_.front().space;
@@ -68,10 +70,7 @@ Result<Seq> BatchWrite::run() {
     hold.wake();
     return applied;
   }
-  if (auto durable = hold.finish(store_, context_, *applied); !durable) {
-    return std::unexpected(std::move(durable.error()));
-  }
-  return applied;
+  return hold.finish(store_, context_, *applied);
 }
 
 /// Records that were not needed: overtaken by a later write, or the batch failed.
@@ -126,11 +125,8 @@ bool BatchWrite::publish(Item& item, Seq seq) {
     if (!table.locate(context_.cache, item.hash, item.key, item.position)) return false;
     if (item.position.seq() > seq) return true;
   }
-  item.space->count(item.hash, item.position, *item.fresh);
+  item.space->replaced(context_, item.hash, item.position, *item.fresh);
   item.fresh = nullptr;
-  if (table::Record* const old = item.position.old; old != nullptr) {
-    store_.memory().retire(context_.cache, old, old->bytes());
-  }
   return true;
 }
 

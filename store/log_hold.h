@@ -9,12 +9,11 @@
 
 namespace actable::store {
 
-/// The log's side of one write: room before it, waking and waiting after it.
+/// What a write has to do with the log beside staging: waiting for room before
+/// it, waking and waiting for the log's thread after it. Most writes need none.
 ///
 /// While pinned, an operation may use the store's log; unpinned, closing may
-/// take it away, so whoever goes on unpinned (to wait for room, to wake the
-/// log's thread, to wait for the disk) takes a share of it first. Most writes
-/// need none.
+/// take it away, so whoever goes on unpinned takes a share of it first.
 ///
 /// Thread safety: *confined* to one operation.
 class LogHold {
@@ -26,22 +25,29 @@ class LogHold {
   LogHold(const LogHold&) = delete;
   LogHold& operator=(const LogHold&) = delete;
 
-  /// Pinned. True when `bytes` of records can be staged now; otherwise unpin,
-  /// and call `reserve`.
-  [[nodiscard]] bool has_room(StoreCore& store, const ThreadContext& context, std::size_t bytes) {
-    if (store.log()->ready(*context.stager, bytes)) [[likely]]
-      return true;
-    log_ = store.share_log();
-    return false;
+  /// Pinned, before staging `bytes` of records: false when there is no room for
+  /// them now, or the log has failed.
+  [[nodiscard]] static bool has_room(StoreCore& store, const ThreadContext& context, std::size_t bytes) noexcept {
+    return store.log()->ready(*context.stager, bytes);
   }
 
-  /// Unpinned, after `has_room` said no. Fails as wal::Log::reserve.
+  /// Pinned, after publishing and staging: whether there is something to do
+  /// once unpinned.
+  [[nodiscard]] static bool needed(const ThreadContext& context, bool logged, WriteOptions options) noexcept {
+    if (context.cache.budget_due()) return true;
+    return logged && (context.stager->began_frame || options.durability == Durability::sync);
+  }
+
+  /// Pinned, when there was no room. Unpin then, and call `reserve`.
+  void no_room(StoreCore& store) { log_ = store.share_log(); }
+
+  /// Unpinned. Fails as wal::Log::reserve.
   [[nodiscard]] Result<void> reserve(ThreadContext& context, std::size_t bytes) {
     stager_ = context.stager;
     return log_->reserve(*context.stager, bytes);
   }
 
-  /// Pinned, after publishing and staging.
+  /// Pinned, after publishing and staging, if `needed`. Unpin then, and call `finish`.
   void written(StoreCore& store, ThreadContext& context, bool logged, WriteOptions options) {
     budget_due_ = context.cache.budget_due();
     if (!logged) return;
@@ -55,13 +61,15 @@ class LogHold {
     if (std::exchange(wake_, false)) log_->wake();
   }
 
-  /// Unpinned. As `wake`; then waits for the disk if that was asked for. Fails with indeterminate.
-  [[nodiscard]] Result<void> finish(StoreCore& store, ThreadContext& context, Seq seq) {
-    if (budget_due_) [[unlikely]]
-      store.let_others_run(context);
+  /// Unpinned. Keeps the budget of retired memory; as `wake`; then waits for the
+  /// disk if that was asked for. Returns the number. Fails with indeterminate.
+  [[nodiscard]] Result<Seq> finish(StoreCore& store, ThreadContext& context, Seq seq) {
+    if (budget_due_) store.let_others_run(context);
     wake();
-    if (!wait_) return {};
-    return log_->wait_durable(seq + 1);
+    if (wait_) {
+      if (auto durable = log_->wait_durable(seq + 1); !durable) return std::unexpected(std::move(durable.error()));
+    }
+    return seq;
   }
 
  private:

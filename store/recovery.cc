@@ -3,6 +3,7 @@
 #include "base/simulation.h"
 #include "store/catalog.h"
 #include "store/checks.h"
+#include "store/space_operations.h"
 #include "store/store_core.h"
 
 #include <algorithm>
@@ -112,8 +113,7 @@ Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& reco
   fresh->number(record.seq);
   const bool published = table.publish(position, hash, fresh);
   ACTABLE_ASSERT(published);  // Nobody else writes yet.
-  (*space)->count(hash, position, *fresh);
-  if (position.old != nullptr) memory_->retire(context.cache, position.old, position.old->bytes());
+  (*space)->replaced(context, hash, position, *fresh);
   return {};
 }
 

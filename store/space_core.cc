@@ -42,7 +42,7 @@ std::unexpected<Error> SpaceCore::cannot_sync() const {
   });
 }
 
-void SpaceCore::count_change(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {
+void SpaceCore::count_change(std::uint64_t hash, const table::Record* replaced, const table::Record& fresh) noexcept {
   ShardCounters::Change change;
   const auto add = [&change](const table::Record& record, std::int64_t sign) {
     change.keys += sign;
@@ -50,7 +50,7 @@ void SpaceCore::count_change(std::uint64_t hash, const table::Position& position
     change.record_bytes += sign * static_cast<std::int64_t>(base::RecordMemory::class_bytes(record.bytes()));
   };
   if (!fresh.tombstone()) add(fresh, 1);
-  if (position.live()) add(*position.old, -1);
+  if (replaced != nullptr) add(*replaced, -1);
   counters_.add(store_->shard_map().shard_of(hash), change);
 }
 

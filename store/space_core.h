@@ -94,27 +94,46 @@ class SpaceCore {
     return cannot_sync();
   }
 
-  /// Keeps the counters after `fresh` has replaced what was at `position`.
-  void count(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept {
-    // Mostly a value takes the place of one that is as long.
-    if (position.live() && !fresh.tombstone() && position.old->bytes() == fresh.bytes()) return;
-    count_change(hash, position, fresh);
-  }
+  /// Keeps the counters after `fresh` has replaced what was at `position`, and
+  /// retires that.
+  void replaced(ThreadContext& context, std::uint64_t hash, const table::Position& position,
+                const table::Record& fresh) noexcept;
 
   [[nodiscard]] std::size_t keys() const noexcept { return counters_.keys(); }
   [[nodiscard]] SpaceStats stats() const;
 
  private:
-  void count_change(std::uint64_t hash, const table::Position& position, const table::Record& fresh) noexcept;
+  template <class F>
+  [[nodiscard]] Result<bool> look(std::string_view key, std::uint64_t key_hash, F& f) const;
+  /// `replaced` is null if there was nothing live.
+  void count_change(std::uint64_t hash, const table::Record* replaced, const table::Record& fresh) noexcept;
   /// The number or 0, and what there was no memory for, if there was none.
   struct Published {
     Seq seq = 0;
     const char* lacked = nullptr;
   };
-  /// The steps 5 to 7 of a put (docs/architecture.md), pinned.
+  /// What was made of the next version before the old one was seen.
+  struct Draft {
+    table::Record* fresh = nullptr;
+    /// Where in the log it was copied to.
+    wal::StagedFrame* ahead = nullptr;
+  };
+  /// The steps 5 to 7 of a put (docs/architecture.md), pinned: most puts are
+  /// done at once, where the key is in its first bucket.
   template <class Decide, class Fill>
   [[nodiscard]] Published publish(ThreadContext& context, base::Epoch epoch, const Write& write, std::uint64_t key_hash,
-                                  Decide& decide, Fill& fill);
+                                  table::Bucket& home, Decide& decide, Fill& fill);
+  template <class Decide, class Fill>
+  [[nodiscard]] Published publish_anywhere(ThreadContext& context, base::Epoch epoch, const Write& write,
+                                           std::uint64_t key_hash, Draft draft, Decide& decide, Fill& fill);
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_with_room(ThreadContext& context, const Write& write, Decide& decide, Fill& fill);
+  /// What the write takes of the log, if it is logged.
+  [[nodiscard]] static std::size_t log_bytes(const Write& write) noexcept;
+  [[nodiscard]] Seq number(ThreadContext& context, base::Epoch epoch, const table::Position& position,
+                           table::Record& fresh) const noexcept;
+  void complete(ThreadContext& context, base::Epoch epoch, const Draft& draft, std::uint64_t key_hash,
+                const table::Position& position) noexcept;
   [[nodiscard]] std::unexpected<Error> cannot_sync() const;
 
   const std::shared_ptr<StoreCore> store_;

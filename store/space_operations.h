@@ -7,6 +7,7 @@
 #include "store/store_core.h"
 
 #include <type_traits>
+#include <utility>
 
 /// The life of a read and of a write, step by step (docs/architecture.md).
 namespace actable::store {
@@ -15,19 +16,43 @@ template <class F>
 Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
   if (!key_fits(key)) [[unlikely]]
     return bad_key(key);
+  // Before all that has to be kept over the call.
+  const std::uint64_t key_hash = hash(key);
   ThreadContext* context = store_->find_context();
   if (context == nullptr) [[unlikely]] {
     auto made = store_->context();
     if (!made) return std::unexpected(std::move(made.error()));
     context = *made;
   }
-  const base::ReadPin pin(store_->epochs(), context->slot);
+  // In a function of the user's that the store called: pinned already.
+  if (base::Epochs::reads(context->slot)) [[unlikely]]
+    return look(key, key_hash, f);
+  const base::OutermostReadPin pin(store_->epochs(), context->slot);
+  return look(key, key_hash, f);
+}
+
+/// The part of a read that is pinned.
+template <class F>
+[[gnu::always_inline]] inline Result<bool> SpaceCore::look(std::string_view key, std::uint64_t key_hash, F& f) const {
   if (state() != State::open) [[unlikely]]
     return not_open();
-  const table::Record* const record = table_->find(hash(key), key);
+  const table::Record* const record = table_->find(key_hash, key);
   if (record == nullptr) return false;
   f(*record);
   return true;
+}
+
+[[gnu::always_inline]] inline void SpaceCore::replaced(ThreadContext& context, std::uint64_t hash,
+                                                       const table::Position& position,
+                                                       const table::Record& fresh) noexcept {
+  table::Record* const old = position.old;
+  // Mostly a value takes the place of one that is as long.
+  if (old != nullptr && old->live_and_as_long_as(fresh)) [[likely]] {
+    store_->memory().retire(context.cache, old, fresh.bytes());
+    return;
+  }
+  count_change(hash, position.live() ? old : nullptr, fresh);
+  if (old != nullptr) store_->memory().retire(context.cache, old, old->bytes());
 }
 
 /// A record that is given back unless it was published.
@@ -35,115 +60,178 @@ Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
 /// Thread safety: *confined*.
 class FreshRecord {
  public:
-  FreshRecord(base::RecordMemory& memory, base::RecordMemory::Cache& cache) noexcept : memory_(memory), cache_(cache) {}
+  /// `record` may be null.
+  FreshRecord(base::RecordMemory& memory, base::RecordMemory::Cache& cache, table::Record* record) noexcept
+      : memory_(memory), cache_(cache), record_(record) {}
   ~FreshRecord() {
     if (record_ != nullptr) memory_.release(cache_, record_, record_->bytes());
   }
   FreshRecord(const FreshRecord&) = delete;
   FreshRecord& operator=(const FreshRecord&) = delete;
 
-  /// False when memory is exhausted.
+  /// Unless it is made already. False when memory is exhausted.
   [[nodiscard]] bool make(std::string_view key, std::string_view value, bool tombstone) noexcept {
     if (record_ == nullptr) record_ = table::Record::make(memory_, cache_, key, value, tombstone);
     return record_ != nullptr;
   }
   [[nodiscard]] table::Record& operator*() const noexcept { return *record_; }
   [[nodiscard]] table::Record* get() const noexcept { return record_; }
-  void published() noexcept { record_ = nullptr; }
+  [[nodiscard]] table::Record* published() noexcept { return std::exchange(record_, nullptr); }
 
  private:
   base::RecordMemory& memory_;
   base::RecordMemory::Cache& cache_;
-  table::Record* record_ = nullptr;
+  table::Record* record_;
 };
 
+[[gnu::always_inline]] inline std::size_t SpaceCore::log_bytes(const Write& write) noexcept {
+  return wal::record_bytes(write.key.size(), write.value.size());
+}
+
+/// The frequent way is straight and keeps to registers: what waits for memory
+/// can have some sixty stores behind it, so each store that is saved lets the
+/// processor look further ahead into what comes next (docs/measurements.md).
+/// Hence the insistence on inlining here, and on handing to the rare ways copies
+/// and no addresses.
 template <class Decide, class Fill>
-Result<Seq> SpaceCore::write(const Write& write, Decide decide, Fill fill) {
+[[gnu::always_inline]] inline Result<Seq> SpaceCore::write(const Write& write, Decide decide, Fill fill) {
   if (!key_fits(write.key)) [[unlikely]]
     return bad_key(write.key);
   if (!value_fits(write.value)) [[unlikely]]
     return bad_value(write.value);
+  // Before all that has to be kept over the call.
+  const std::uint64_t key_hash = hash(write.key);
   StoreCore& store = *store_;
-  ThreadContext* found = store.find_context();
-  if (found == nullptr) [[unlikely]] {
+  ThreadContext* context = store.find_context();
+  if (context == nullptr) [[unlikely]] {
     auto made = store.context();
     if (!made) return std::unexpected(std::move(made.error()));
-    found = *made;
+    context = *made;
   }
-  ThreadContext& context = *found;
   if (write.options.durability == Durability::sync && !logged_) [[unlikely]]
     return cannot_sync();
-  const std::uint64_t key_hash = hash(write.key);
-  const std::size_t log_bytes = logged_ ? wal::record_bytes(write.key.size(), write.value.size()) : 0;
+  {
+    base::WritePin pin(store.epochs(), context->slot);
+    if (state() != State::open) [[unlikely]]
+      return not_open();
+    // First of all: the sooner the bucket is asked for, the more of the
+    // operation before this one it arrives beside.
+    table::Bucket& home = table_->home(key_hash);
+    __builtin_prefetch(&home);
+    if (!logged_ || LogHold::has_room(store, *context, log_bytes(write))) [[likely]] {
+      const Published published = publish(*context, pin.epoch(), write, key_hash, home, decide, fill);
+      if (published.lacked != nullptr) [[unlikely]]
+        return no_memory(published.lacked);
+      if (published.seq == 0 || !LogHold::needed(*context, logged_, write.options)) [[likely]]
+        return published.seq;
+      LogHold hold;
+      hold.written(store, *context, logged_, write.options);
+      pin.end();
+      return hold.finish(store, *context, published.seq);
+    }
+  }
+  return write_with_room(*context, write, decide, fill);
+}
 
-  Seq seq = 0;
+/// As `write`, after making room in the log. It is logged.
+template <class Decide, class Fill>
+[[gnu::noinline]] Result<Seq> SpaceCore::write_with_room(ThreadContext& context, const Write& write, Decide& decide,
+                                                         Fill& fill) {
+  StoreCore& store = *store_;
   LogHold hold;
   while (true) {
     {
-      const base::WritePin pin(store.epochs(), context.slot);
-      if (state() != State::open) [[unlikely]]
-        return not_open();
-      if (!logged_ || hold.has_room(store, context, log_bytes)) [[likely]] {
-        const Published published = publish(context, pin.epoch(), write, key_hash, decide, fill);
-        if (published.lacked != nullptr) [[unlikely]]
-          return no_memory(published.lacked);
+      base::WritePin pin(store.epochs(), context.slot);
+      if (state() != State::open) return not_open();
+      if (LogHold::has_room(store, context, log_bytes(write))) {
+        const std::uint64_t key_hash = hash(write.key);
+        const Published published = publish_anywhere(context, pin.epoch(), write, key_hash, {}, decide, fill);
+        if (published.lacked != nullptr) return no_memory(published.lacked);
         if (published.seq == 0) return Seq{0};
-        seq = published.seq;
         hold.written(store, context, logged_, write.options);
-        break;
+        pin.end();
+        return hold.finish(store, context, published.seq);
       }
+      hold.no_room(store);
     }
-    if (auto reserved = hold.reserve(context, log_bytes); !reserved) {
+    if (auto reserved = hold.reserve(context, log_bytes(write)); !reserved) {
       if (state() != State::open) return not_open();
       return std::unexpected(std::move(reserved.error()));
     }
   }
-  if (auto durable = hold.finish(store, context, seq); !durable) return std::unexpected(std::move(durable.error()));
+}
+
+/// Draws the number of the version that goes where `position` says.
+[[gnu::always_inline]] inline Seq SpaceCore::number(ThreadContext& context, base::Epoch epoch,
+                                                    const table::Position& position,
+                                                    table::Record& fresh) const noexcept {
+  ACTABLE_PARK("store.before_draw");
+  const Seq seq = store_->epochs().draw(context.slot, epoch, position.seq());
+  fresh.number(seq);
   return seq;
 }
 
+/// What is left to do when a version has been published.
+[[gnu::always_inline]] inline void SpaceCore::complete(ThreadContext& context, base::Epoch epoch, const Draft& draft,
+                                                       std::uint64_t key_hash,
+                                                       const table::Position& position) noexcept {
+  ACTABLE_PARK("store.published");
+  const table::Record& record = *draft.fresh;
+  if (draft.ahead != nullptr) {
+    wal::append_number(*context.stager, *draft.ahead, wal::record_bytes(record.key().size(), record.value().size()),
+                       record.seq());
+  } else if (logged_) {
+    wal::append(*context.stager, epoch, {record.seq(), id_, record.tombstone(), record.key(), record.value()});
+  }
+  replaced(context, key_hash, position, record);
+}
+
 template <class Decide, class Fill>
-SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoch, const Write& write,
-                                        std::uint64_t key_hash, Decide& decide, Fill& fill) {
-  StoreCore& store = *store_;
-  table_->prefetch_bucket(key_hash);
-  FreshRecord fresh(store.memory(), context.cache);
-  wal::StagedFrame* ahead = nullptr;
+[[gnu::always_inline]] inline SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoch,
+                                                                      const Write& write, std::uint64_t key_hash,
+                                                                      table::Bucket& home, Decide& decide, Fill& fill) {
+  Draft draft;
   // Where it is known what will be written, it is copied while the bucket is on
   // its way. What is left to do once the old record has come is then so little
   // that the processor gets to the next operation's bucket while it waits.
-  constexpr bool k_known = std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>;
-  if constexpr (k_known) {
-    if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
+  if constexpr (std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>) {
+    draft.fresh = table::Record::make(store_->memory(), context.cache, write.key, write.value, write.tombstone);
+    if (draft.fresh == nullptr) [[unlikely]]
       return {0, "a record"};
-    if (logged_) ahead = wal::append_ahead(*context.stager, epoch, {0, id_, write.tombstone, write.key, write.value});
+    if (logged_) {
+      draft.ahead = wal::append_ahead(*context.stager, epoch, {0, id_, write.tombstone, write.key, write.value});
+    }
+    const table::Position position = table::HashTable::locate_at(home, key_hash, write.key);
+    if (position.slot != nullptr) [[likely]] {
+      const Seq seq = number(context, epoch, position, *draft.fresh);
+      if (table_->publish(position, key_hash, draft.fresh)) [[likely]] {
+        complete(context, epoch, draft, key_hash, position);
+        return {seq};
+      }
+    }
   }
-  table::Position position{};
-  Seq seq = 0;
-  do {
+  return publish_anywhere(context, epoch, write, key_hash, draft, decide, fill);
+}
+
+template <class Decide, class Fill>
+[[gnu::noinline]] SpaceCore::Published SpaceCore::publish_anywhere(ThreadContext& context, base::Epoch epoch,
+                                                                   const Write& write, std::uint64_t key_hash,
+                                                                   Draft draft, Decide& decide, Fill& fill) {
+  FreshRecord fresh(store_->memory(), context.cache, draft.fresh);
+  while (true) {
+    table::Position position{};
     if (!table_->locate(context.cache, key_hash, write.key, position)) [[unlikely]]
       return {0, "the table"};
-    if constexpr (!k_known) {
-      if (decide(position) == Verdict::leave) return {};
-      if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
-        return {0, "a record"};
-      fill(*fresh);
-    }
-    ACTABLE_PARK("store.before_draw");
-    seq = store.epochs().draw(context.slot, epoch, position.seq());
-    (*fresh).number(seq);
-  } while (!table_->publish(position, key_hash, fresh.get()));
-  const table::Record& record = *fresh;
-  fresh.published();
-  ACTABLE_PARK("store.published");
-  if (ahead != nullptr) {
-    wal::append_number(*context.stager, *ahead, wal::record_bytes(write.key.size(), write.value.size()), seq);
-  } else if (logged_) {
-    wal::append(*context.stager, epoch, {seq, id_, write.tombstone, record.key(), record.value()});
+    if (decide(std::as_const(position)) == Verdict::leave) return {};
+    if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]
+      return {0, "a record"};
+    fill(*fresh);
+    const Seq seq = number(context, epoch, position, *fresh);
+    if (!table_->publish(position, key_hash, fresh.get())) continue;
+    draft.fresh = fresh.published();
+    complete(context, epoch, draft, key_hash, position);
+    return {seq};
   }
-  count(key_hash, position, record);
-  if (position.old != nullptr) store.memory().retire(context.cache, position.old, position.old->bytes());
-  return {seq};
 }
 
 }  // namespace actable::store

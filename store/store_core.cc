@@ -36,7 +36,7 @@ Result<ThreadContext*> StoreCore::new_context(unsigned index) {
 
 void StoreCore::let_others_run(ThreadContext& context) noexcept {
   // Inside a visitor it is this thread itself that holds memory back.
-  if (context.slot.read_depth != 0) return;
+  if (base::Epochs::reads(context.slot)) return;
   const base::ReadPin pin(epochs_, context.slot);
   if (state_.load(std::memory_order_acquire) != State::open) return;
   epochs_.advance_seldom();
@@ -150,7 +150,7 @@ StoreStats StoreCore::stats() {
 bool StoreCore::inside_visitor() noexcept {
   const unsigned index = base::thread_index();
   const base::Epochs::Slot* const own = index == base::k_no_thread_index ? nullptr : epochs_.slot(index);
-  return own != nullptr && own->read_depth != 0;
+  return own != nullptr && base::Epochs::reads(*own);
 }
 
 Result<void> StoreCore::close() {

@@ -58,6 +58,7 @@ namespace actable::table {
 
 /// Where a key's next version goes: found by `locate`, good for one `publish`.
 struct Position {
+  /// Null when it was not found.
   std::atomic<std::uint64_t>* slot;
   std::uint64_t seen;
   /// What the key holds; null when it has no slot yet. May be a tombstone.
@@ -101,17 +102,29 @@ class HashTable {
   [[nodiscard]] bool prepare(Cache& cache) noexcept;
 
   /// The key's record, or null when it is absent or erased.
-  [[nodiscard]] const Record* find(std::uint64_t hash, std::string_view key) const noexcept;
+  [[nodiscard, gnu::always_inline]] const Record* find(std::uint64_t hash, std::string_view key) const noexcept;
+
+  /// The bucket where a key of this hash is looked for first. Good while pinned.
+  [[nodiscard, gnu::always_inline]] Bucket& home(std::uint64_t hash) const noexcept {
+    return segment_for(hash)->home(hash);
+  }
 
   /// Starts fetching the bucket, and then the record, of a hash.
-  void prefetch_bucket(std::uint64_t hash) const noexcept;
+  void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&home(hash)); }
   void prefetch_record(std::uint64_t hash) const noexcept;
 
   /// Finds the slot for the next version of the key, making room if it must.
   /// False when memory is exhausted.
   [[nodiscard]] bool locate(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept {
-    return locate_at_home(hash, key, position) || locate_slowly(cache, hash, key, position);
+    position = locate_at(home(hash), hash, key);
+    return position.slot != nullptr || locate_slowly(cache, hash, key, position);
   }
+
+  /// Finds most keys that are there: those in their first bucket, in a segment
+  /// that is not being replaced. The slot is null for all others, which are for
+  /// `locate` to find. What it finds stays in registers, so it is the way for
+  /// who has fetched the bucket ahead.
+  [[nodiscard]] static Position locate_at(Bucket& home, std::uint64_t hash, std::string_view key) noexcept;
 
   /// Swaps in the key's next version. False when another thread was first, or
   /// the segment is being replaced: locate again. On success the record in
@@ -156,11 +169,8 @@ class HashTable {
     return hash >> 1 >> (63 - depth);
   }
   [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept;
-  /// Finds most keys that are there: those in the first bucket, in a segment
-  /// that is not being replaced.
-  [[nodiscard]] bool locate_at_home(std::uint64_t hash, std::string_view key, Position& position) const noexcept;
   [[nodiscard]] bool locate_slowly(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept;
-  /// Slot by slot: finds also what hints did not name.
+  /// Along the chain, slot by slot: finds also what hints did not name.
   [[nodiscard]] static const Record* find_slowly(Segment& segment, std::uint64_t hash, std::string_view key) noexcept;
   [[nodiscard]] Entry* entry(std::uint64_t prefix, unsigned depth) const noexcept;
   [[nodiscard]] bool add_level(unsigned depth) noexcept;
@@ -203,7 +213,7 @@ inline HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) 
   return levels_[depth].load(std::memory_order_acquire) + prefix;
 }
 
-inline Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
+[[gnu::always_inline]] inline Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
   while (true) {
     // acquire: pairs with the release in add_level.
     unsigned depth = depth_.load(std::memory_order_acquire);
@@ -221,40 +231,29 @@ inline Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
 
 inline const Record* HashTable::find(std::uint64_t hash, std::string_view key) const noexcept {
   Segment& segment = *segment_for(hash);
-  const std::uint64_t tag = slot::tag_of(hash);
-  Bucket* bucket = &segment.home(hash);
-  do {
-    for (Bucket::Hint hint = bucket->with_tag(tag); hint; hint.next()) {
-      // acquire: pairs with the release in `publish`: the record is whole.
-      const std::uint64_t word = bucket->slots[hint.slot()].load(std::memory_order_acquire);
-      if (slot::empty(word)) break;
-      const Record* const record = slot::record(word);
-      if (record->has_key(key)) [[likely]]
-        return slot::tombstone(word) ? nullptr : record;
-    }
-    // acquire: pairs with the release in extend_chain.
-    bucket = segment.next(bucket->control.load(std::memory_order_acquire));
-  } while (bucket != nullptr);
+  const Bucket& bucket = segment.home(hash);
+  for (Bucket::Hint hint = bucket.with_tag(slot::tag_of(hash)); hint; hint.next()) {
+    // acquire: pairs with the release in `publish`: the record is whole.
+    const std::uint64_t word = bucket.slots[hint.slot()].load(std::memory_order_acquire);
+    if (slot::empty(word)) break;
+    const Record* const record = slot::record(word);
+    if (record->has_key(key)) [[likely]]
+      return slot::tombstone(word) ? nullptr : record;
+  }
   return find_slowly(segment, hash, key);
 }
 
-inline bool HashTable::locate_at_home(std::uint64_t hash, std::string_view key, Position& position) const noexcept {
-  Bucket& bucket = segment_for(hash)->home(hash);
-  for (Bucket::Hint hint = bucket.with_tag(slot::tag_of(hash)); hint; hint.next()) {
-    std::atomic<std::uint64_t>& s = bucket.slots[hint.slot()];
+[[gnu::always_inline]] inline Position HashTable::locate_at(Bucket& home, std::uint64_t hash,
+                                                            std::string_view key) noexcept {
+  for (Bucket::Hint hint = home.with_tag(slot::tag_of(hash)); hint; hint.next()) {
+    std::atomic<std::uint64_t>& s = home.slots[hint.slot()];
     // acquire: pairs with the release in `publish`.
     const std::uint64_t word = s.load(std::memory_order_acquire);
-    if (slot::frozen(word) || slot::empty(word)) return false;
-    if (slot::record(word)->has_key(key)) [[likely]] {
-      position = {&s, word, slot::record(word)};
-      return true;
-    }
+    if (slot::frozen(word) || slot::empty(word)) break;
+    if (slot::record(word)->has_key(key)) [[likely]]
+      return {&s, word, slot::record(word)};
   }
-  return false;
-}
-
-inline void HashTable::prefetch_bucket(std::uint64_t hash) const noexcept {
-  __builtin_prefetch(&segment_for(hash)->home(hash));
+  return {nullptr, 0, nullptr};
 }
 
 /// Calls `f(word)` for each slot in use of a bucket's chain. What `f` throws comes through.

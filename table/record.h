@@ -30,13 +30,15 @@ class Record {
 
   /// Makes a record in memory of its own; its number comes later. Null when
   /// memory is exhausted. The caller is pinned.
-  [[nodiscard]] static Record* make(base::RecordMemory& memory, base::RecordMemory::Cache& cache, std::string_view key,
-                                    std::string_view value, bool tombstone) noexcept {
+  [[nodiscard, gnu::always_inline]] static Record* make(base::RecordMemory& memory, base::RecordMemory::Cache& cache,
+                                                        std::string_view key, std::string_view value,
+                                                        bool tombstone) noexcept {
     void* const at = memory.allocate(cache, bytes_for(key.size(), value.size()));
     if (at == nullptr) return nullptr;
     auto* const record = static_cast<Record*>(at);
-    record->value_and_flags_ = static_cast<std::uint32_t>(value.size()) | (tombstone ? k_tombstone_flag : 0);
-    record->key_bytes_ = static_cast<std::uint16_t>(key.size());
+    // Both in one store; the two bytes behind them are the key's first, or not used.
+    const std::uint64_t value_and_flags = value.size() | (tombstone ? k_tombstone_flag : 0);
+    base::store_le(static_cast<std::byte*>(at) + sizeof(Seq), value_and_flags | key.size() << 32);
     char* const bytes = record->data();
     base::copy_bytes(bytes, key.data(), key.size());
     if (!value.empty()) std::memcpy(bytes + key.size(), value.data(), value.size());
@@ -57,7 +59,12 @@ class Record {
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_for(key_bytes_, value_and_flags_ & k_value_mask); }
 
-  [[nodiscard]] bool has_key(std::string_view key) const noexcept {
+  /// Whether it is live and as long as `other`, a record of the same key.
+  [[nodiscard]] bool live_and_as_long_as(const Record& other) const noexcept {
+    return value_and_flags_ == other.value_and_flags_ && !tombstone();
+  }
+
+  [[nodiscard, gnu::always_inline]] bool has_key(std::string_view key) const noexcept {
     return key.size() == key_bytes_ && base::equal_bytes(data(), key.data(), key.size());
   }
 

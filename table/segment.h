@@ -75,7 +75,7 @@ struct alignas(64) Bucket {
 static_assert(sizeof(Bucket) == 64);
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
   // Not atomic by the letter, hence a hint; here each word is read whole.
   const auto* const words = reinterpret_cast<const __m128i*>(this);
   const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
@@ -88,7 +88,7 @@ inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
   return Hint(static_cast<unsigned>(_mm_movemask_epi8(bytes)) & k_slots_only);
 }
 #else
-inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
   unsigned found = 0;
   for (unsigned i = 0; i < k_slots; ++i) {
     found |= static_cast<unsigned>(slot::tag(slots[i].load(std::memory_order_relaxed)) == tag) << (2 * i);

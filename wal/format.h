@@ -127,10 +127,11 @@ inline void encode_number(Seq seq, std::byte* to) noexcept { base::store_le(to, 
 /// Writes `record_bytes` bytes.
 inline void encode(const LogRecord& record, std::byte* to) noexcept {
   encode_number(record.seq, to);
-  base::store_le(to + 8, record.space);
-  base::store_le(to + 12, static_cast<std::uint32_t>(record.value.size()) | (record.tombstone ? k_tombstone_flag : 0));
-  base::store_le(to + 16, static_cast<std::uint16_t>(record.key.size()));
-  base::store_le(to + 18, std::uint16_t{0});
+  // Fields that lie side by side in one store: the space, then the value's length
+  // and the flag above it; the key's length, then zeros.
+  const std::uint64_t value_and_flag = record.value.size() | (record.tombstone ? k_tombstone_flag : 0);
+  base::store_le(to + 8, record.space | value_and_flag << 32);
+  base::store_le(to + 16, static_cast<std::uint32_t>(record.key.size()));
   char* const bytes = reinterpret_cast<char*>(to + k_record_header_bytes);
   base::copy_bytes(bytes, record.key.data(), record.key.size());
   if (!record.value.empty()) std::memcpy(bytes + record.key.size(), record.value.data(), record.value.size());

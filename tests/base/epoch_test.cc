@@ -258,7 +258,7 @@ TEST_CASE("nested pins for reading keep the epoch of the outermost until it ends
       CHECK(epochs.oldest_pin() == first);
     }
     CHECK(epochs.oldest_pin() == first);
-    CHECK(slot.read_depth == 1);
+    CHECK(Epochs::reads(slot));
   }
   CHECK(epochs.oldest_pin() == epochs.now());
 }
