@@ -80,8 +80,8 @@ Seq StoreCore::durable_seq() const noexcept {
   return durable <= base::first_seq_of(1) ? 0 : durable - 1;
 }
 
-Result<void> StoreCore::wait_durable(Seq seq) {
-  const std::shared_ptr<wal::Log> log = find_log();
+Result<std::shared_ptr<wal::Log>> StoreCore::log_for(Seq seq) const {
+  std::shared_ptr<wal::Log> log = find_log();
   if (log == nullptr) {
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
     if (!options_.directory.empty()) return too_many_threads();
@@ -93,7 +93,45 @@ Result<void> StoreCore::wait_durable(Seq seq) {
       return "no write is numbered " + std::to_string(seq) + " yet; the last is at most " + std::to_string(last_seq());
     });
   }
-  return log->wait_durable(seq + 1);
+  return log;
+}
+
+Result<void> StoreCore::wait_durable(Seq seq) {
+  auto log = log_for(seq);
+  if (!log) return std::unexpected(std::move(log.error()));
+  return (*log)->wait_durable(seq + 1);
+}
+
+Result<bool> StoreCore::want_durable(Seq seq) {
+  auto log = log_for(seq);
+  if (!log) return std::unexpected(std::move(log.error()));
+  if ((*log)->durable() > seq) return true;
+  if ((*log)->failed()) {
+    return base::failure(ErrorCode::indeterminate, [&] {
+      return "the log failed before the write was known to be on disk (" + (*log)->failure() +
+             "); it is visible now and may or may not be there after the store is opened again";
+    });
+  }
+  (*log)->want_durable(seq + 1);
+  return false;
+}
+
+bool StoreCore::watch_durable(std::function<void()> watcher) {
+  const std::shared_ptr<wal::Log> log = find_log();
+  if (log != nullptr) log->watch(std::move(watcher));
+  return log != nullptr;
+}
+
+bool StoreCore::log_failed() const noexcept {
+  const std::shared_ptr<wal::Log> log = find_log();
+  return log != nullptr && log->failed();
+}
+
+void StoreCore::refuse_writes(std::string_view reason) {
+  const std::shared_ptr<wal::Log> log = find_log();
+  if (log == nullptr) return;
+  log->refuse_writes(reason);
+  report(LogLevel::error, "the store takes no more writes: " + std::string(reason));
 }
 
 Result<Seq> StoreCore::sync() {
@@ -135,7 +173,7 @@ StoreStats StoreCore::stats() {
     stats.log = log->stats();
     stats.recovery = log->recovery();
     stats.durable_lag = log->lag();
-    stats.read_only = log->failed();
+    stats.read_only = log->refuses_writes();
     if (stats.read_only) stats.read_only_reason = log->failure();
   }
   if (auto own = context()) {

@@ -19,6 +19,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -55,6 +56,19 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Seq durable_seq() const noexcept;
   [[nodiscard]] Result<void> wait_durable(Seq seq);
   [[nodiscard]] Result<Seq> sync();
+
+  /// For those who cannot wait: `watcher` is called as Durable::watch says
+  /// whenever the durable number may have changed, until the store closes or
+  /// another replaces it. False where there is no log.
+  bool watch_durable(std::function<void()> watcher);
+  /// As `wait_durable`, without waiting: true when that is so already, else the
+  /// log has been told to hurry.
+  [[nodiscard]] Result<bool> want_durable(Seq seq);
+  /// True once nothing more becomes durable.
+  [[nodiscard]] bool log_failed() const noexcept;
+  /// Writes that the log would hold are refused from now on, as after its failure;
+  /// those that were taken become durable.
+  void refuse_writes(std::string_view reason);
   [[nodiscard]] StoreStats stats();
   [[nodiscard]] Result<void> close();
 
@@ -122,6 +136,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   void watch_pins();
   /// A share of the log for a caller that is not pinned; null when closed or pure memory.
   [[nodiscard]] std::shared_ptr<wal::Log> find_log() const noexcept;
+  /// The log, to ask whether a write of that number is on disk. Fails as wait_durable.
+  [[nodiscard]] Result<std::shared_ptr<wal::Log>> log_for(Seq seq) const;
   [[nodiscard]] std::unexpected<Error> closed_error() const;
   void report(LogLevel level, const std::string& message) const;
 

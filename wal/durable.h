@@ -7,11 +7,13 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace actable::wal {
 
@@ -33,23 +35,30 @@ class Durable {
     if (waiting_.load(std::memory_order_seq_cst) == 0) return;
     const std::lock_guard lock(mutex_);
     changed_.notify_all();
+    if (watcher_) watcher_();
   }
+
+  /// Calls `watcher` from now on after the number was raised, and when writes are
+  /// refused or the log fails: on the thread that did it, under a lock, so it
+  /// must be short and call nothing here. Replaces the one before; empty: none.
+  /// One watcher costs the log's thread as much as one thread that waits.
+  void watch(std::function<void()> watcher) {
+    const std::lock_guard lock(mutex_);
+    // relaxed: who watches looks at the number afterwards.
+    if (!watcher_ && watcher) waiting_.fetch_add(1, std::memory_order_relaxed);
+    if (watcher_ && !watcher) waiting_.fetch_sub(1, std::memory_order_relaxed);
+    watcher_ = std::move(watcher);
+  }
+
+  /// From now on nothing more is staged; what was staged becomes durable.
+  void refuse(std::string_view reason) noexcept { leave(State::refusing, reason); }
 
   /// From now on nothing becomes durable.
-  void fail(std::string_view reason) noexcept {
-    const std::lock_guard lock(mutex_);
-    if (failed_.load(std::memory_order_relaxed)) return;
-    try {
-      reason_ = reason;
-    } catch (const std::bad_alloc&) {
-      // Short enough to need no memory.
-      reason_ = "no memory";
-    }
-    failed_.store(true, std::memory_order_release);
-    changed_.notify_all();
-  }
+  void fail(std::string_view reason) noexcept { leave(State::failed, reason); }
 
-  [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool failed() const noexcept { return state_.load(std::memory_order_acquire) == State::failed; }
+  /// True once writes are refused, by a failure or by `refuse`.
+  [[nodiscard]] bool refuses() const noexcept { return state_.load(std::memory_order_acquire) != State::working; }
   [[nodiscard]] std::string reason() const {
     const std::lock_guard lock(mutex_);
     return reason_;
@@ -72,7 +81,8 @@ class Durable {
   [[nodiscard]] bool wait_for(Seq number) {
     waiting_.fetch_add(1, std::memory_order_seq_cst);
     const auto over = [&] {
-      return number_.load(std::memory_order_seq_cst) >= number || failed_.load(std::memory_order_relaxed);
+      return number_.load(std::memory_order_seq_cst) >= number ||
+             state_.load(std::memory_order_relaxed) == State::failed;
     };
     ACTABLE_AWAIT("log.durable", over);
     std::unique_lock lock(mutex_);
@@ -82,13 +92,31 @@ class Durable {
   }
 
  private:
+  enum class State : unsigned char { working, refusing, failed };
+
+  void leave(State to, std::string_view reason) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (state_.load(std::memory_order_relaxed) >= to) return;
+    try {
+      reason_ = reason;
+    } catch (const std::bad_alloc&) {
+      // Short enough to need no memory.
+      reason_ = "no memory";
+    }
+    // release: the reason; pairs with the acquires of those who look.
+    state_.store(to, std::memory_order_release);
+    changed_.notify_all();
+    if (watcher_) watcher_();
+  }
+
   std::atomic<Seq> number_{0};
   std::atomic<Seq> wanted_{0};
   std::atomic<unsigned> waiting_{0};
-  std::atomic<bool> failed_{false};
+  std::atomic<State> state_{State::working};
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string reason_;
+  std::function<void()> watcher_;
 };
 
 }  // namespace actable::wal

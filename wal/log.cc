@@ -189,6 +189,11 @@ Result<void> Log::start(const Recovery& recovery) {
 }
 
 std::unexpected<Error> Log::read_only_error() const {
+  if (!durable_.failed()) {
+    return base::failure(ErrorCode::read_only, [this] {
+      return "the store takes no more writes (" + failure() + "); reads go on; open the store again to write";
+    });
+  }
   return base::failure(ErrorCode::read_only, [this] {
     return "the log failed earlier and the store takes no more writes (" + failure() +
            "); reads go on; mend the disk and open the store again";
@@ -196,7 +201,7 @@ std::unexpected<Error> Log::read_only_error() const {
 }
 
 Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
-  if (durable_.failed()) [[unlikely]]
+  if (durable_.refuses()) [[unlikely]]
     return read_only_error();
   if (has_room(stager, bytes)) [[likely]]
     return {};
@@ -210,7 +215,7 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
   }
   if (waited) waits_.fetch_add(1, std::memory_order_relaxed);
   if (buffer == nullptr) {
-    if (durable_.failed()) return read_only_error();
+    if (durable_.refuses()) return read_only_error();
     overloads_.fetch_add(1, std::memory_order_relaxed);
     return base::failure(ErrorCode::overloaded, [this] {
       return "the disk did not keep up with the writers for " + std::to_string(options_.write_deadline.count()) +
@@ -228,7 +233,7 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes) {
 
 Result<void> Log::wait_durable(Seq number) {
   if (durable_.number() >= number) return {};
-  if (durable_.want(number) || writer_->idle()) writer_->wake();
+  want_durable(number);
   if (durable_.wait_for(number)) return {};
   return base::failure(ErrorCode::indeterminate, [this] {
     return "the log failed before the write was known to be on disk (" + failure() +

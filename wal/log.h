@@ -61,7 +61,7 @@ class Log {
   /// True when records of `bytes` in all (see record_bytes) can be appended
   /// now, in whatever epoch the caller is pinned in.
   [[nodiscard]] bool ready(const Stager& stager, std::size_t bytes) const noexcept {
-    return has_room(stager, bytes) && !durable_.failed();
+    return has_room(stager, bytes) && !durable_.refuses();
   }
 
   /// Makes room for records of `bytes` in all, so that `ready` holds. Waits while the disk is slower than the writers:
@@ -94,6 +94,19 @@ class Log {
   /// Waits until all writes numbered below `number`, which have been staged,
   /// are on disk. Fails with indeterminate when the log fails first.
   [[nodiscard]] Result<void> wait_durable(Seq number);
+
+  /// The part of `wait_durable` that does not wait: has the writer hurry.
+  void want_durable(Seq number) noexcept {
+    if (durable_.number() >= number) return;
+    if (durable_.want(number) || writer_->idle()) writer_->wake();
+  }
+
+  /// As Durable::watch.
+  void watch(std::function<void()> watcher) { durable_.watch(std::move(watcher)); }
+
+  /// Takes no more writes, with `read_only`; what was taken is written and synced.
+  void refuse_writes(std::string_view reason) noexcept { durable_.refuse(reason); }
+  [[nodiscard]] bool refuses_writes() const noexcept { return durable_.refuses(); }
 
   [[nodiscard]] bool failed() const noexcept { return durable_.failed(); }
   [[nodiscard]] std::string failure() const { return durable_.reason(); }
