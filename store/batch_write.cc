@@ -60,7 +60,7 @@ Result<Seq> BatchWrite::run() {
       }
       hold.no_room(store_);
     }
-    if (auto reserved = hold.reserve(context_, log_bytes_); !reserved) {
+    if (auto reserved = hold.reserve(context_, log_bytes_, options_); !reserved) {
       const SpaceCore& space = *items_.front().space;
       if (space.state() != SpaceCore::State::open) return space.not_open();
       return std::unexpected(std::move(reserved.error()));

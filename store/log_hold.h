@@ -42,9 +42,9 @@ class LogHold {
   void no_room(StoreCore& store) { log_ = store.share_log(); }
 
   /// Unpinned. Fails as wal::Log::reserve.
-  [[nodiscard]] Result<void> reserve(ThreadContext& context, std::size_t bytes) {
+  [[nodiscard]] Result<void> reserve(ThreadContext& context, std::size_t bytes, WriteOptions options) {
     stager_ = context.stager;
-    return log_->reserve(*context.stager, bytes);
+    return log_->reserve(*context.stager, bytes, options.may_wait);
   }
 
   /// Pinned, after publishing and staging, if `needed`. Unpin then, and call `finish`.

@@ -154,7 +154,7 @@ template <class Decide, class Fill>
       }
       hold.no_room(store);
     }
-    if (auto reserved = hold.reserve(context, log_bytes(write)); !reserved) {
+    if (auto reserved = hold.reserve(context, log_bytes(write), write.options); !reserved) {
       if (state() != State::open) return not_open();
       return std::unexpected(std::move(reserved.error()));
     }

@@ -118,3 +118,31 @@ TEST_CASE("refusing writes keeps those that were taken, and reads", "[watch]") {
   CHECK_FALSE(reopened.stats().read_only);
   CHECK(must(must(reopened.space("s")).get("k")) == "taken");
 }
+
+TEST_CASE("a write that may not wait is refused where it would, and taken when there is room", "[watch]") {
+  const TemporaryDirectory directory;
+  FaultyFileSystem files;
+  Options options = small_store(directory / "store");
+  options.staging_bytes = std::size_t{1} << 20;
+  options.write_deadline = std::chrono::seconds(60);
+  Store store = must(store::Access::open(options, files));
+  Space space = must(store.space("s"));
+  must(store.sync());
+  files.delay(Call::write, std::chrono::seconds(60));
+  constexpr WriteOptions k_at_once{.may_wait = false};
+  constexpr int k_more_than_fit = 200;
+  const std::string value = sealed(1, 20'000);
+  std::string single;
+  for (int i = 0; i < k_more_than_fit && single != "overloaded"; ++i) {
+    single = outcome(space.put(std::to_string(i), value, k_at_once));
+  }
+  CHECK(single == "overloaded");
+  Batch batch;
+  must(batch.put(space, "batch", value));
+  CHECK(outcome(store.write(batch, k_at_once)) == "overloaded");
+  CHECK(must(space.get("batch")) == std::nullopt);
+  CHECK(store.stats().log.waits == 0);
+  CHECK(store.stats().log.overloads >= 2);
+  files.heal();
+  until("there is room", [&] { return store.write(batch, k_at_once).has_value(); });
+}
