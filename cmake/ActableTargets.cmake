@@ -1,6 +1,8 @@
 # How every target of the project is made: `actable_floor(NAME SOURCES… DEPENDS…)`
 # makes one floor, with its alias actable::NAME and the project's warnings, and
-# puts it on the list of what is installed (see ActableInstall).
+# puts it on the list of what is installed (see ActableInstall). With COMPONENT
+# it is a component of the package by that name, which users ask for; the others
+# are what every user gets.
 
 include(ActableSanitizers)
 
@@ -11,7 +13,7 @@ target_compile_options(actable_warnings INTERFACE -Wall -Wextra -Wpedantic -Wcon
   $<$<BOOL:${ACTABLE_WERROR}>:-Werror>)
 
 function(actable_floor name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "COMPONENT" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   add_library(actable_${name} STATIC ${ARG_SOURCES})
   add_library(actable::${name} ALIAS actable_${name})
   target_compile_features(actable_${name} PUBLIC cxx_std_23)
@@ -27,5 +29,9 @@ function(actable_floor name)
     target_compile_definitions(actable_${name} PUBLIC ACTABLE_PLANTED_FAULTS=1)
   endif()
   # Floors are added from the lowest up, so the list is in that order.
-  set_property(GLOBAL APPEND PROPERTY ACTABLE_FLOORS ${name})
+  if(ARG_COMPONENT)
+    set_property(GLOBAL APPEND PROPERTY ACTABLE_COMPONENTS ${name})
+  else()
+    set_property(GLOBAL APPEND PROPERTY ACTABLE_FLOORS ${name})
+  endif()
 endfunction()

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "actors/gate.h"
+#include "store/store_core.h"
+
+#include <actable/actors.h>
+
+#include <caf/actor_addr.hpp>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace actable::actors {
+
+/// Tells the log's actor to look at the durable number.
+using advanced_atom = caf::atom_constant<caf::atom("advanced")>;
+
+/// A subscriber, and what it was told. Held by address, so that a subscription
+/// keeps nobody alive.
+struct Subscription {
+  Seq told = 0;
+  /// A notice has not been answered yet.
+  bool waiting = false;
+  bool told_failure = false;
+};
+
+/// Who waits for the disk: outside of the log's actor, so that its crash loses
+/// nobody.
+///
+/// Thread safety: *synchronized*, but for the subscriptions, which are
+/// *confined* to the log's actor: to the one that runs, for the next begins
+/// when the one before has ended.
+class Board {
+ public:
+  /// `poke` has the log's actor receive an `advanced_atom`.
+  Board(std::shared_ptr<store::StoreCore> store, std::function<void()> poke)
+      : store_(std::move(store)), poke_(std::move(poke)) {}
+
+  /// Answers the promise with `value` once the write numbered `seq` is on disk,
+  /// or with the error of `StoreCore::want_durable`, now or later; but with
+  /// indeterminate where that says closed, for the write has been made.
+  void add(Seq seq, caf::response_promise promise, caf::message value);
+
+  /// The durable number may have changed. Any thread; takes a lock of the
+  /// scheduler's at most, and does nothing while the log's actor has yet to
+  /// look for the time before.
+  void changed() noexcept;
+
+  /// The log's actor looks now: later changes are told again.
+  void looked() noexcept { poked_.store(false, std::memory_order_seq_cst); }
+
+  /// Answers all who wait for what is durable now. `host` is the calling actor's,
+  /// null for other threads.
+  void answer_durable(caf::execution_unit* host);
+
+  /// Answers all with the error if nothing becomes durable any more.
+  void answer_if_failed(caf::execution_unit* host);
+
+  /// Answers all who wait, and all who come later, with `error`.
+  void abandon(const caf::error& error);
+
+  [[nodiscard]] store::StoreCore& store() noexcept { return *store_; }
+  [[nodiscard]] std::map<caf::actor_addr, Subscription>& subscriptions() noexcept { return subscriptions_; }
+
+ private:
+  struct Waiter {
+    caf::response_promise promise;
+    caf::message value;
+  };
+
+  static void answer(Waiter& waiter, caf::message with, caf::execution_unit* host);
+  [[nodiscard]] std::optional<Waiter> take_first(Seq up_to);
+
+  const std::shared_ptr<store::StoreCore> store_;
+  const std::function<void()> poke_;
+  std::atomic<bool> poked_{false};
+  std::mutex mutex_;
+  std::multimap<Seq, Waiter> waiters_;
+  caf::error abandoned_;
+  std::map<caf::actor_addr, Subscription> subscriptions_;
+};
+
+/// The gate of the log's actor, which `answer_when_durable` goes around.
+class LogGate final : public Gate {
+ public:
+  using Gate::Gate;
+  /// Before anybody has the handle.
+  void attach_board(std::shared_ptr<Board> board) { board_ = std::move(board); }
+  [[nodiscard]] Board& board() noexcept { return *board_; }
+
+ private:
+  std::shared_ptr<Board> board_;
+};
+
+}  // namespace actable::actors

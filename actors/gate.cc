@@ -1,0 +1,134 @@
+#include "actors/gate.h"
+
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+#include <caf/system_messages.hpp>
+
+#include <utility>
+
+namespace actable::actors {
+namespace {
+
+[[nodiscard]] bool is_system_message(const caf::message_view& message) {
+  switch (message.content().type_token()) {
+    case caf::make_type_token<caf::exit_msg>():
+    case caf::make_type_token<caf::down_msg>():
+    case caf::make_type_token<caf::error>():
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Gate::Gate(caf::actor_config& config, std::string name, std::set<std::string> message_types, std::size_t mailbox_max)
+    : monitorable_actor(config),
+      name_(std::move(name)),
+      message_types_(std::move(message_types)),
+      mailbox_max_(mailbox_max) {}
+
+void Gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) {
+  // Links and exits are for workers, which the supervisor ends.
+  if (is_system_message(*what)) return;
+  caf::strong_actor_ptr worker;
+  caf::error error;
+  {
+    const std::lock_guard lock(mutex_);
+    if (worker_ == nullptr || refusal_) {
+      error = why_not();
+    } else if (load_->waiting.fetch_add(1, std::memory_order_relaxed) >= mailbox_max_) {
+      load_->waiting.fetch_sub(1, std::memory_order_relaxed);
+      error =
+          make_error(ErrorCode::overloaded, std::to_string(mailbox_max_) + " requests wait for the actor " + name_ +
+                                                " (ActorOptions::mailbox_max); nothing was changed, try again later");
+    } else {
+      worker = worker_;
+    }
+  }
+  if (worker != nullptr) {
+    worker->enqueue(std::move(what), host);
+    return;
+  }
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  // Not through `bounce`, which has no word for why.
+  if (what->sender != nullptr && what->mid.is_request()) {
+    what->sender->enqueue(nullptr, what->mid.response_id(), caf::make_message(std::move(error)), host);
+  }
+}
+
+caf::error Gate::why_not() const {
+  if (refusal_) return refusal_;
+  return make_error(ErrorCode::overloaded,
+                    "the actor " + name_ + " crashed (" + last_crash_ +
+                        ") and is about to be started again; nothing was changed, try again later");
+}
+
+bool Gate::lead_to(caf::strong_actor_ptr worker, std::shared_ptr<Load> load) {
+  const std::lock_guard lock(mutex_);
+  if (ended_) return false;
+  if (load_ != nullptr) {
+    processed_before_ += load_->processed.load(std::memory_order_relaxed);
+    ++restarts_;
+  }
+  worker_ = std::move(worker);
+  load_ = std::move(load);
+  return true;
+}
+
+void Gate::interrupt(std::string crash) {
+  const std::lock_guard lock(mutex_);
+  worker_ = nullptr;
+  last_crash_ = std::move(crash);
+}
+
+void Gate::refuse(caf::error error) {
+  const std::lock_guard lock(mutex_);
+  refusal_ = std::move(error);
+}
+
+void Gate::tell(caf::message message) {
+  caf::strong_actor_ptr worker;
+  {
+    const std::lock_guard lock(mutex_);
+    worker = worker_;
+  }
+  if (worker != nullptr) worker->enqueue(nullptr, caf::make_message_id(), std::move(message), nullptr);
+}
+
+void Gate::crash() {
+  caf::strong_actor_ptr worker;
+  {
+    const std::lock_guard lock(mutex_);
+    worker = worker_;
+  }
+  if (worker != nullptr) caf::anon_send_exit(worker, caf::exit_reason::kill);
+}
+
+void Gate::end() {
+  {
+    const std::lock_guard lock(mutex_);
+    worker_ = nullptr;
+    ended_ = true;
+  }
+  cleanup(caf::exit_reason::user_shutdown, nullptr);
+}
+
+ActorStats Gate::stats() const {
+  ActorStats stats;
+  stats.name = name_;
+  stats.refused = refused_.load(std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  using State = ActorStats::State;
+  stats.state = refusal_ ? State::stopped : worker_ == nullptr ? State::restarting : State::running;
+  stats.restarts = restarts_;
+  stats.last_crash = last_crash_;
+  stats.processed = processed_before_;
+  if (load_ != nullptr) {
+    stats.processed += load_->processed.load(std::memory_order_relaxed);
+    if (worker_ != nullptr) stats.waiting = load_->waiting.load(std::memory_order_relaxed);
+  }
+  return stats;
+}
+
+}  // namespace actable::actors

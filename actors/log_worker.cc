@@ -1,0 +1,108 @@
+#include "actors/workers.h"
+
+#include <string>
+#include <vector>
+
+namespace actable::actors {
+namespace {
+
+/// The log, as its actor's handlers see it.
+class Work : public std::enable_shared_from_this<Work> {
+ public:
+  Work(LogWorker::pointer self, std::shared_ptr<Tree> tree)
+      : self_(self), tree_(std::move(tree)), board_(tree_->board()) {
+    // Answers to the actor before this one come to nobody.
+    for (auto& [address, subscription] : board_.subscriptions()) subscription.waiting = false;
+  }
+
+  void look() {
+    board_.looked();
+    board_.answer_durable(self_->context());
+    board_.answer_if_failed(self_->context());
+    std::vector<caf::actor_addr> ended;
+    for (auto& [address, subscription] : board_.subscriptions()) {
+      if (!announce(address, subscription)) ended.push_back(address);
+    }
+    for (const caf::actor_addr& address : ended) board_.subscriptions().erase(address);
+    if (board_.store().log_failed()) tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
+  }
+
+  void subscribe(const DurableSubscriber& subscriber, Seq from) {
+    const caf::actor_addr address = subscriber.address();
+    Subscription& subscription = board_.subscriptions()[address];
+    // A notice that is on its way may be of a number below `from`.
+    subscription.told = from;
+    subscription.told_failure = false;
+    if (!announce(address, subscription)) board_.subscriptions().erase(address);
+  }
+
+  void unsubscribe(const DurableSubscriber& subscriber) { board_.subscriptions().erase(subscriber.address()); }
+
+ private:
+  /// Sends the notice that is due, if any. False when the subscriber is gone.
+  bool announce(const caf::actor_addr& address, Subscription& subscription) {
+    if (subscription.waiting) return true;
+    const Seq durable = board_.store().durable_seq();
+    const bool failed = board_.store().log_failed() && !subscription.told_failure;
+    if (durable <= subscription.told && !failed) return true;
+    const auto subscriber = caf::actor_cast<DurableSubscriber>(address);
+    if (!subscriber) return false;
+    subscription.waiting = true;
+    const auto answered = [work = shared_from_this(), address] { work->answered(address); };
+    const auto gone = [work = shared_from_this(), address](const caf::error&) {
+      work->board_.subscriptions().erase(address);
+    };
+    if (durable > subscription.told) {
+      subscription.told = durable;
+      self_->request(subscriber, caf::infinite, durable_atom::value, durable).then(answered, gone);
+    } else {
+      subscription.told_failure = true;
+      self_->request(subscriber, caf::infinite, failed_atom::value, board_.store().stats().read_only_reason)
+          .then(answered, gone);
+    }
+    return true;
+  }
+
+  void answered(const caf::actor_addr& address) {
+    const auto found = board_.subscriptions().find(address);
+    if (found == board_.subscriptions().end()) return;
+    found->second.waiting = false;
+    if (!announce(address, found->second)) board_.subscriptions().erase(address);
+  }
+
+  const LogWorker::pointer self_;
+  const std::shared_ptr<Tree> tree_;
+  Board& board_;
+};
+
+}  // namespace
+
+LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tree> tree, std::shared_ptr<Load> load) {
+  be_worker(self, load);
+  const auto work = std::make_shared<Work>(self, tree);
+  // The one before may have ended before it did what it was told to.
+  self->send(self, advanced_atom::value);
+  return {
+      [work, load](subscribe_atom, const DurableSubscriber& subscriber, Seq from) {
+        const Taken taken(*load);
+        work->subscribe(subscriber, from);
+      },
+      [work, load](unsubscribe_atom, const DurableSubscriber& subscriber) {
+        const Taken taken(*load);
+        work->unsubscribe(subscriber);
+      },
+      [self, tree, load](durable_atom, Seq seq) -> caf::result<Seq> {
+        const Taken taken(*load);
+        auto promise = self->make_response_promise<Seq>();
+        tree->board().add(seq, promise, caf::make_message(seq));
+        return promise;
+      },
+      [work](advanced_atom) { work->look(); },
+      [self, work](stop_atom) {
+        work->look();
+        self->quit();
+      },
+  };
+}
+
+}  // namespace actable::actors

@@ -1,0 +1,88 @@
+#include "actors/workers.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <string>
+
+namespace actable::actors {
+namespace {
+
+using caf::actor_clock;
+
+/// Starts the worker of a child again.
+using restart_atom = caf::atom_constant<caf::atom("restart")>;
+
+/// The supervisor's book. Its own crash would be a crash of the host: nobody
+/// but the tree has its address, and it does nothing but this.
+struct Work {
+  caf::event_based_actor* self;
+  std::weak_ptr<Tree> tree;
+  std::map<caf::actor_addr, std::size_t> workers{};
+  std::map<std::size_t, std::deque<actor_clock::time_point>> crashes{};
+
+  void watch(const caf::strong_actor_ptr& worker, std::size_t child) {
+    workers.emplace(caf::actor_cast<caf::actor_addr>(worker), child);
+    self->monitor(caf::actor_cast<caf::actor>(worker));
+  }
+
+  void restart(std::size_t child) {
+    if (const auto of = tree.lock()) watch(of->start_worker(child), child);
+  }
+
+  void crashed(const caf::down_msg& down) {
+    const auto found = workers.find(down.source);
+    const auto of = tree.lock();
+    if (found == workers.end() || of == nullptr) return;
+    const std::size_t child = found->second;
+    workers.erase(found);
+    // It was told to end.
+    if (!down.reason) return;
+    Gate& gate = of->gate(child);
+    const std::string reason = self->system().render(down.reason);
+    gate.interrupt(reason);
+
+    const ActorOptions& options = of->options();
+    std::deque<actor_clock::time_point>& recent = crashes[child];
+    const actor_clock::time_point now = self->clock().now();
+    while (!recent.empty() && now - recent.front() > options.restart_window) recent.pop_front();
+    recent.push_back(now);
+    if (recent.size() > options.restarts_max) {
+      give_up(*of, gate, reason);
+      return;
+    }
+    std::chrono::milliseconds delay = options.restart_delay;
+    for (std::size_t i = 1; i < recent.size() && delay < options.restart_delay_max; ++i) delay *= 2;
+    delay = std::min(delay, options.restart_delay_max);
+    of->report(LogLevel::warning, std::string("the actor ") + gate.name() + " crashed (" + reason +
+                                      ") and is started again in " + std::to_string(delay.count()) + " ms");
+    self->delayed_send(self, delay, restart_atom::value, child);
+  }
+
+  void give_up(Tree& of, Gate& gate, const std::string& reason) {
+    const std::string what =
+        std::string("the actor ") + gate.name() + " crashed more than " + std::to_string(of.options().restarts_max) +
+        " times in " + std::to_string(of.options().restart_window.count()) + " ms and was given up; last: " + reason;
+    gate.refuse(make_error(ErrorCode::closed, what));
+    // Nobody will answer those any more who wait for the disk.
+    if (&gate == dynamic_cast<LogGate*>(&gate)) {
+      of.board().abandon(make_error(ErrorCode::indeterminate, "the write may or may not be on disk: " + what));
+    }
+    of.turn_read_only(what);
+  }
+};
+
+}  // namespace
+
+caf::behavior supervisor(caf::event_based_actor* self, std::weak_ptr<Tree> tree) {
+  const auto work = std::make_shared<Work>(Work{self, std::move(tree)});
+  self->set_down_handler([work](caf::down_msg& down) { work->crashed(down); });
+  return {
+      [work](worker_atom, const caf::strong_actor_ptr& worker, std::size_t child) { work->watch(worker, child); },
+      [work](restart_atom, std::size_t child) { work->restart(child); },
+      [self](stop_atom) { self->quit(); },
+  };
+}
+
+}  // namespace actable::actors

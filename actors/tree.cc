@@ -1,0 +1,246 @@
+#include "actors/tree.h"
+
+#include "actors/workers.h"
+#include "base/failure.h"
+#include "store/access.h"
+
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace actable::actors {
+namespace {
+
+constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
+
+[[nodiscard]] Result<void> check(const ActorOptions& options) {
+  if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
+    return fail(ErrorCode::invalid_argument,
+                "ActorOptions::mailbox_max is " + std::to_string(options.mailbox_max) + "; it takes 1 to 2^20");
+  }
+  if (options.restart_delay.count() < 0 || options.restart_delay_max < options.restart_delay) {
+    return fail(ErrorCode::invalid_argument, "ActorOptions::restart_delay is " +
+                                                 std::to_string(options.restart_delay.count()) +
+                                                 " ms; it takes 0 to restart_delay_max, which is " +
+                                                 std::to_string(options.restart_delay_max.count()) + " ms");
+  }
+  if (options.restart_window.count() <= 0) {
+    return fail(ErrorCode::invalid_argument, "ActorOptions::restart_window is " +
+                                                 std::to_string(options.restart_window.count()) +
+                                                 " ms; it has to be longer than none");
+  }
+  return {};
+}
+
+}  // namespace
+
+Tree::Tree(caf::actor_system& system, Store store, std::function<void(LogLevel, std::string_view)> log,
+           ActorOptions actors)
+    : system_(system),
+      store_(std::move(store)),
+      in_memory_(store_.stats().log.io.empty()),
+      log_(std::move(log)),
+      options_(std::move(actors)),
+      // Not kept alive by us: an actor system ends when its actors have.
+      host_(options_.host ? options_.host.address() : caf::actor_addr()) {
+  options_.host = nullptr;
+}
+
+Tree::~Tree() { (void)close(); }
+
+Result<std::shared_ptr<Tree>> Tree::start(caf::actor_system& system, Options options, ActorOptions actors,
+                                          const Wiring& wiring) {
+  if (auto checked = check(actors); !checked) return std::unexpected(std::move(checked.error()));
+  auto log = options.log;
+  Result<Store> store = store::Access::open(std::move(options), wiring.files);
+  if (!store) return std::unexpected(std::move(store.error()));
+  std::shared_ptr<Tree> tree(new Tree(system, *std::move(store), std::move(log), std::move(actors)));
+  try {
+    tree->begin(wiring);
+  } catch (...) {
+    // The actors that are there already keep the tree.
+    (void)tree->close();
+    throw;
+  }
+  return tree;
+}
+
+void Tree::begin(const Wiring& wiring) {
+  supervisor_ = system_.spawn<caf::hidden>(supervisor, weak_from_this());
+
+  auto [log, log_gate] = make_gate<LogGate, LogActor>(system_, "log", options_.mailbox_max);
+  log_actor_ = log;
+  // By address: the gate has the board.
+  board_ = std::make_shared<Board>(store::Access::core(store_).shared_from_this(),
+                                   [to = caf::actor_cast<caf::actor_addr>(log)] {
+                                     const auto gate = caf::actor_cast<caf::strong_actor_ptr>(to);
+                                     if (gate == nullptr) return;
+                                     static_cast<Gate*>(gate->get())->tell(caf::make_message(advanced_atom::value));
+                                   });
+  log_gate->attach_board(board_);
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(log), log_gate, [this](std::shared_ptr<Load> load) {
+               return caf::actor_cast<caf::strong_actor_ptr>(
+                   system_.spawn<caf::hidden>(log_worker, shared_from_this(), std::move(load)));
+             }});
+
+  auto [store, store_gate] = make_gate<Gate, StoreActor>(system_, "store", options_.mailbox_max);
+  store_actor_ = store;
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(store), store_gate, [this](std::shared_ptr<Load> load) {
+               return caf::actor_cast<caf::strong_actor_ptr>(
+                   system_.spawn<caf::hidden>(store_worker, shared_from_this(), std::move(load)));
+             }});
+
+  if (wiring.watch_log) {
+    store::Access::core(store_).watch_durable([board = std::weak_ptr(board_)] {
+      if (const auto to = board.lock()) to->changed();
+    });
+  }
+  // A system that ends first ends its own actors, one of which is this one, when
+  // those of the host have ended.
+  system_.config_serv()->get()->attach_functor([tree = weak_from_this()](const caf::error&) {
+    if (const auto to = tree.lock()) (void)to->close();
+  });
+}
+
+void Tree::add_child(Child child) {
+  std::size_t index = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    index = children_.size();
+    children_.push_back(std::move(child));
+  }
+  const caf::strong_actor_ptr worker = start_worker(index);
+  caf::anon_send(supervisor_, worker_atom::value, worker, index);
+}
+
+caf::strong_actor_ptr Tree::start_worker(std::size_t child) {
+  Child started;
+  {
+    const std::lock_guard lock(mutex_);
+    started = children_[child];
+  }
+  auto load = std::make_shared<Load>();
+  caf::strong_actor_ptr worker = started.start(load);
+  // Started while the store was being closed: nobody else would end it.
+  if (!started.gate->lead_to(worker, std::move(load))) {
+    caf::anon_send(caf::actor_cast<caf::actor>(worker), stop_atom::value);
+  }
+  return worker;
+}
+
+Gate& Tree::gate(std::size_t child) {
+  const std::lock_guard lock(mutex_);
+  return *children_[child].gate;
+}
+
+Result<Space> Tree::existing_space(const std::string& name) {
+  if (!std::ranges::binary_search(store_.spaces(), name)) {
+    return fail(ErrorCode::not_found, "there is no space " + name + "; open it first");
+  }
+  Result<Space> found = store_.space(name);
+  if (found || found.error().code != ErrorCode::invalid_argument) return found;
+  return store_.space(name, {.logged = false});
+}
+
+Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options) {
+  Result<Space> space = store_.space(name, options);
+  if (!space) return std::unexpected(std::move(space.error()));
+  const std::lock_guard lock(spaces_mutex_);
+  if (no_more_spaces_) return fail(ErrorCode::closed, "the store is closed; start it again");
+  if (const auto known = space_actors_.find(name); known != space_actors_.end()) {
+    auto* const gate = static_cast<Gate*>(caf::actor_cast<caf::abstract_actor*>(known->second));
+    gate->tell(caf::make_message(renew_atom::value, *std::move(space)));
+    return known->second;
+  }
+  return add_space(std::string(name), *std::move(space));
+}
+
+SpaceActor Tree::add_space(const std::string& name, Space space) {
+  auto [handle, gate] = make_gate<Gate, SpaceActor>(system_, "space " + name, options_.mailbox_max);
+  space_actors_.emplace(name, handle);
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate, [this, name, space](std::shared_ptr<Load> load) {
+               return caf::actor_cast<caf::strong_actor_ptr>(system_.spawn<caf::hidden>(
+                   space_worker, shared_from_this(), std::move(load), existing_space(name).value_or(space)));
+             }});
+  return handle;
+}
+
+StoreStats Tree::store_stats() const {
+  StoreStats stats = store_.stats();
+  if (const caf::error refusal = write_refusal(); refusal && !stats.read_only) {
+    stats.read_only = true;
+    stats.read_only_reason = to_error(refusal).message;
+  }
+  return stats;
+}
+
+std::vector<ActorStats> Tree::actor_stats() const {
+  std::vector<Child> children;
+  {
+    const std::lock_guard lock(mutex_);
+    children = children_;
+  }
+  std::vector<ActorStats> stats;
+  stats.reserve(children.size());
+  for (const Child& child : children) stats.push_back(child.gate->stats());
+  return stats;
+}
+
+caf::error Tree::write_refusal() const {
+  // acquire: the refusal below; most calls end here.
+  if (!writes_refused_.load(std::memory_order_acquire)) return {};
+  const std::lock_guard lock(mutex_);
+  return write_refusal_;
+}
+
+void Tree::turn_read_only(const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!write_refusal_) write_refusal_ = make_error(ErrorCode::read_only, reason);
+    writes_refused_.store(true, std::memory_order_release);
+  }
+  store::Access::core(store_).refuse_writes(reason);
+  tell_host(reason);
+}
+
+void Tree::tell_host(const std::string& reason) {
+  if (host_told_.exchange(true)) return;
+  if (const auto host = caf::actor_cast<caf::actor>(host_)) caf::anon_send(host, read_only_atom::value, reason);
+}
+
+void Tree::report(LogLevel level, const std::string& message) const {
+  if (log_) log_(level, message);
+}
+
+Result<void> Tree::close() {
+  const std::lock_guard closing(close_mutex_);
+  if (std::exchange(closed_, true)) return {};
+  const caf::error closed = make_error(ErrorCode::closed, "the store is closed; start it again");
+  const std::lock_guard spaces(spaces_mutex_);
+  no_more_spaces_ = true;
+  std::vector<Child> children;
+  {
+    const std::lock_guard lock(mutex_);
+    children = children_;
+  }
+  for (const Child& child : children) child.gate->refuse(closed);
+  Result<void> done = store_.close();
+  // Here, because the log's actor may be between two lives. After a clean closing
+  // that is all who waited; none of them may be told that nothing was changed.
+  if (board_ != nullptr) {
+    board_->answer_durable(nullptr);
+    board_->abandon(make_error(ErrorCode::indeterminate,
+                               "the store was closed before the write was known to be on disk; it may or may not be "
+                               "there after the store is opened again"));
+  }
+  caf::anon_send(supervisor_, stop_atom::value);
+  for (const Child& child : children) {
+    child.gate->tell(caf::make_message(stop_atom::value));
+    child.gate->end();
+  }
+  supervisor_ = nullptr;
+  return done;
+}
+
+}  // namespace actable::actors

@@ -1,0 +1,283 @@
+#pragma once
+
+#include <actable/batch.h>
+#include <actable/options.h>
+#include <actable/result.h>
+#include <actable/space.h>
+#include <actable/stats.h>
+#include <actable/store.h>
+
+#include <caf/actor.hpp>
+#include <caf/actor_clock.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/atom.hpp>
+#include <caf/error.hpp>
+#include <caf/make_message.hpp>
+#include <caf/message.hpp>
+#include <caf/meta/type_name.hpp>
+#include <caf/replies_to.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/typed_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// A store run by supervised actors in the host's actor system, and by messages.
+///
+/// The actors are for what is not on the way of the data: a `Space` is the fast
+/// way to a store from inside an actor too, and may be sent in a message. Who
+/// wants messages has them here: requests to a space, to the store and to the
+/// log, each answered with a value, or with a `caf::error` that `to_error` reads.
+///
+/// Needs CAF 0.17 and `actable::actors`; no other header does.
+namespace actable {
+
+// -- errors -------------------------------------------------------------------
+
+/// As an answer to a request; `message` is carried along. Found by CAF, so that
+/// an `ErrorCode` converts to a `caf::error`.
+[[nodiscard]] caf::error make_error(ErrorCode code, std::string message = {});
+
+/// What an answer says. An error of CAF's own comes out as
+///   closed         the actor asked, or its system, is no more
+///   overloaded     never: it is always one of Actable's
+///   indeterminate  the actor crashed, or `request` gave up waiting: what was
+///                  asked for may have been done or not
+///   invalid_argument  the actor has no such request
+[[nodiscard]] Error to_error(const caf::error& error);
+
+// -- messages -----------------------------------------------------------------
+
+using put_atom = caf::put_atom;
+using get_atom = caf::get_atom;
+using add_atom = caf::add_atom;
+using open_atom = caf::open_atom;
+using subscribe_atom = caf::subscribe_atom;
+using unsubscribe_atom = caf::unsubscribe_atom;
+using erase_atom = caf::atom_constant<caf::atom("erase")>;
+using cas_atom = caf::atom_constant<caf::atom("cas")>;
+using write_atom = caf::atom_constant<caf::atom("write")>;
+using sync_atom = caf::atom_constant<caf::atom("sync")>;
+using stats_atom = caf::atom_constant<caf::atom("stats")>;
+using durable_atom = caf::atom_constant<caf::atom("durable")>;
+using failed_atom = caf::atom_constant<caf::atom("failed")>;
+using read_only_atom = caf::atom_constant<caf::atom("readonly")>;
+
+/// How a request is to be done.
+///
+/// Thread safety: *confined* to whoever holds it.
+struct RequestOptions {
+  /// With `sync` the answer to a write comes when it is on disk; nobody waits
+  /// for that in an actor.
+  Durability durability = Durability::async;
+  /// On the system's clock (`system.clock().now()`): a request that is taken up
+  /// later than this is refused with `overloaded`, and nothing changed. A write
+  /// taken up in time is done, however long its disk takes.
+  caf::actor_clock::time_point deadline = caf::actor_clock::time_point::max();
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, RequestOptions& x) {
+    return f(caf::meta::type_name("actable::RequestOptions"), x.durability, x.deadline);
+  }
+};
+
+/// What a key held.
+struct Found {
+  /// 0: the key was absent.
+  Seq seq = 0;
+  std::string value{};
+
+  explicit operator bool() const noexcept { return seq != 0; }
+  friend bool operator==(const Found&, const Found&) = default;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, Found& x) {
+    return f(caf::meta::type_name("actable::Found"), x.seq, x.value);
+  }
+};
+
+/// One write of a batch.
+struct Change {
+  enum class Kind : std::uint8_t { put, erase };
+  Kind kind = Kind::put;
+  /// The name of a space that is there; `not_found` otherwise.
+  std::string space{};
+  std::string key{};
+  std::string value{};
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, Change& x) {
+    return f(caf::meta::type_name("actable::Change"), x.kind, x.space, x.key, x.value);
+  }
+};
+
+/// How an actor of the store is doing.
+struct ActorStats {
+  enum class State : std::uint8_t {
+    running,
+    /// Crashed, and to be started again; requests are refused with `overloaded`.
+    restarting,
+    /// Crashed too often, or the store is closed.
+    stopped,
+  };
+  std::string name{};
+  State state = State::running;
+  /// Requests waiting, of `ActorOptions::mailbox_max` at most.
+  std::size_t waiting = 0;
+  /// Requests that were taken up, and those refused because too many waited or
+  /// the actor was not there. One-way messages that are refused are lost, and
+  /// counted here.
+  std::uint64_t processed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t restarts = 0;
+  /// Why it crashed last; empty if never.
+  std::string last_crash{};
+};
+
+/// Requests to one space; the values mean what the function of `Space` by that
+/// name says, and so do the errors. Any request can also fail with
+///   overloaded     too many requests wait, the deadline passed, the actor has
+///                  just crashed, or the disk is slower than the writers;
+///                  nothing changed
+///   closed         the store is closed, or its supervisor gave the actor up
+///   indeterminate  the actor crashed over this request or before it
+using SpaceActor =
+    caf::typed_actor<caf::replies_to<put_atom, std::string, std::string, RequestOptions>::with<Seq>,
+                     caf::replies_to<get_atom, std::string, RequestOptions>::with<Found>,
+                     caf::replies_to<get_atom, std::vector<std::string>, RequestOptions>::with<std::vector<Found>>,
+                     caf::replies_to<erase_atom, std::string, RequestOptions>::with<bool>,
+                     caf::replies_to<add_atom, std::string, std::int64_t, RequestOptions>::with<std::int64_t>,
+                     caf::replies_to<cas_atom, std::string, Seq, std::string, RequestOptions>::with<bool>,
+                     caf::replies_to<stats_atom>::with<SpaceStats>>;
+
+/// Requests to the store:
+///   open   the actor of a space, which is created if it is not there
+///   write  a batch, as `Store::write`
+///   sync   as `Store::sync`, without blocking anyone
+///   stats  as `Store::stats`, and of the actors
+using StoreActor = caf::typed_actor<caf::replies_to<open_atom, std::string>::with<SpaceActor>,
+                                    caf::replies_to<write_atom, std::vector<Change>, RequestOptions>::with<Seq>,
+                                    caf::replies_to<sync_atom>::with<Seq>,
+                                    caf::replies_to<stats_atom>::with<StoreStats, std::vector<ActorStats>>>;
+
+/// Who wants to be told of durable numbers: `durable` with the number up to
+/// which every write is on disk, `failed` with the reason once nothing becomes
+/// durable any more. The next notice is sent when the one before was answered,
+/// which CAF does when the handler returns: a slow subscriber is told less
+/// often, and never has more than one notice waiting.
+using DurableSubscriber = caf::typed_actor<caf::reacts_to<durable_atom, Seq>, caf::reacts_to<failed_atom, std::string>>;
+
+/// Requests to the log:
+///   subscribe    tells the subscriber of every durable number above `from`, one
+///                message for each round of the log that raised it. A second
+///                subscription replaces the first; it ends with the subscriber
+///   unsubscribe  ends it
+///   durable      answered when the write of that number is on disk; fails as
+///                `Store::wait_durable`
+using LogActor = caf::typed_actor<caf::reacts_to<subscribe_atom, DurableSubscriber, Seq>,
+                                  caf::reacts_to<unsubscribe_atom, DurableSubscriber>,
+                                  caf::replies_to<durable_atom, Seq>::with<Seq>>;
+
+/// Answers `promise` with `value` when the write numbered `seq` is on disk, or
+/// with an error as `Store::wait_durable`. Neither the caller nor anybody else
+/// blocks, and no actor's crash loses the promise. `log` is of this process
+/// (else the answer is `unsupported`). From any thread.
+void answer_when_durable(const LogActor& log, Seq seq, caf::response_promise promise, caf::message value);
+
+template <class T>
+void answer_when_durable(const LogActor& log, Seq seq, caf::typed_response_promise<T> promise, T value) {
+  answer_when_durable(log, seq, static_cast<caf::response_promise&>(promise), caf::make_message(std::move(value)));
+}
+
+// -- the store and its actors -------------------------------------------------
+
+/// How the actors are run.
+///
+/// Thread safety: *confined* to whoever fills it in.
+struct ActorOptions {
+  /// Requests that may wait for one actor before it refuses more (1 to 2^20).
+  /// Each holds its key and value in memory.
+  std::size_t mailbox_max = 4'096;
+  /// A crashed actor is started again after this time; twice as long after each
+  /// further crash within `restart_window`, up to `restart_delay_max`.
+  std::chrono::milliseconds restart_delay{10};
+  std::chrono::milliseconds restart_delay_max{1'000};
+  /// More crashes of one actor than `restarts_max` within `restart_window`: it
+  /// is given up, and the store takes no more writes, for something is wrong
+  /// that starting again does not mend.
+  unsigned restarts_max = 10;
+  std::chrono::milliseconds restart_window{60'000};
+  /// Told `(read_only_atom, std::string)`, with the reason, when the store takes
+  /// no more writes: an actor was given up, or the log failed. May be empty.
+  caf::actor host{};
+};
+
+namespace actors {
+class Tree;
+}
+
+/// A running store with its actors. Closes it when destroyed.
+///
+/// The actors are *hidden*: they keep no actor system from ending. A system that
+/// ends closes the store first, synced, as `stop` does.
+///
+/// Handles stay the same while the actors behind them crash and are started
+/// again; after closing, requests to them are answered with `closed`, and who
+/// monitors them is told. Nobody who holds one can end an actor with it.
+///
+/// Thread safety: *synchronized*, but for moving and destroying.
+class StoreActors {
+ public:
+  StoreActors(StoreActors&&) noexcept;
+  StoreActors& operator=(StoreActors&&) noexcept;
+  StoreActors(const StoreActors&) = delete;
+  StoreActors& operator=(const StoreActors&) = delete;
+  /// Stops; call `stop` to learn whether that went well.
+  ~StoreActors();
+
+  /// For direct use, from any thread or actor. `Store::close` on it is for
+  /// `stop` to call.
+  [[nodiscard]] Store& store() const noexcept;
+
+  [[nodiscard]] StoreActor actor() const;
+  [[nodiscard]] LogActor log() const;
+
+  /// The actor of a space, which is opened or created: one for each name. After
+  /// the space was dropped it answers `closed`, until it is asked for again.
+  /// Fails as `Store::space`.
+  [[nodiscard]] Result<SpaceActor> space_actor(std::string_view name, SpaceOptions options = {});
+
+  [[nodiscard]] std::vector<ActorStats> stats() const;
+
+  /// Refuses requests from now on with `closed`, syncs and closes the store,
+  /// answers who waits for the disk, and ends the actors. Blocks for the sync.
+  /// Fails as `Store::close`; the actors are ended in any case. Stopping twice
+  /// is no error.
+  [[nodiscard]] Result<void> stop();
+
+ private:
+  friend Result<StoreActors> start(caf::actor_system& system, Options options, ActorOptions actors);
+  explicit StoreActors(std::shared_ptr<actors::Tree> tree);
+  std::shared_ptr<actors::Tree> tree_;
+};
+
+/// Opens or recovers the store and starts its actors in `system`. Fails as
+/// `Store::open`, and with invalid_argument where `actors` is out of range.
+[[nodiscard]] Result<StoreActors> start(caf::actor_system& system, Options options, ActorOptions actors = {});
+
+}  // namespace actable
+
+// These do not leave the process.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::Space)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::SpaceStats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::StoreStats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::ActorStats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<actable::ActorStats>)
