@@ -19,6 +19,9 @@ good_tree() {
   write base/a.h '#include "base/b.h"' '#include <sys/mman.h>  // for "mmap"'
   write wal/a.cc '#include "table/a.h"' '#  include "base/a.h"' '#include <actable/a.h>'
   write wal/CMakeLists.txt 'actable_floor(wal SOURCES a.cc)'
+  write include/actable/actors.h '#include <caf/actor.hpp>' '#include <actable/a.h>'
+  write actors/a.cc '#include "store/a.h"' '#include "base/a.h"' '#include <caf/actor.hpp>'
+  write actors/CMakeLists.txt 'actable_floor(actors COMPONENT SOURCES a.cc)'
   write tests/wal/a_test.cc '#include "wal/a.h"'
   write benchmarks/engines/x.cc ''
   write benchmarks/CMakeLists.txt 'target_sources(bench PRIVATE engines/${name}.cc)' 'bench_engine(x)'
@@ -53,6 +56,8 @@ refuses floors 'examples/a.cc:1: examples may not include store/a.h' examples/a.
 refuses floors 'wal/b.h:1: includes are written from the root' wal/b.h '#include "a.h"'
 refuses floors 'tests/wal/b.h:1: tests may not include support/catch.h' tests/wal/b.h '#include "support/catch.h"'
 refuses floors 'store/b.h:1: only actors includes CAF' store/b.h '#include <caf/all.hpp>'
+refuses floors 'examples/a.cc:1: only actors includes CAF' examples/a.cc '#include <caf/all.hpp>'
+refuses public_headers 'include/actable/c.h:1: only actors.h may need CAF' include/actable/c.h '#include <caf/actor.hpp>'
 refuses public_headers 'include/actable/c.h:1: a public header includes "base/a.h"' include/actable/c.h '#include "base/a.h"'
 refuses public_headers 'include/actable/c.h:1: a public header may not need <liburing.h>' include/actable/c.h '#include <liburing.h>'
 mapfile -t long_file < <(seq 501)
