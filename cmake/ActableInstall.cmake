@@ -1,5 +1,6 @@
 # What `cmake --install` gives: the public headers, the static libraries of the
-# floors, a package for find_package(actable), and actable.pc. Included after
+# floors, a package for find_package(actable), and actable.pc; the actors, where
+# they are built, as a component of it with a .pc of its own. Included after
 # the floors, in either case: a project that adds Actable as a subdirectory
 # links actable::actable too.
 
@@ -21,10 +22,20 @@ list(TRANSFORM floor_targets PREPEND actable_)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/actable)
 
 set_target_properties(actable_headers PROPERTIES EXPORT_NAME headers)
+get_property(components GLOBAL PROPERTY ACTABLE_COMPONENTS)
+set(headers_left_out)
+if(NOT ACTABLE_ACTORS)
+  set(headers_left_out PATTERN actors.h EXCLUDE)
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/actable DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  FILES_MATCHING PATTERN "*.h")
+  FILES_MATCHING PATTERN "*.h" ${headers_left_out})
 install(TARGETS actable actable_headers ${floor_targets} EXPORT actable ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT actable NAMESPACE actable:: FILE actableTargets.cmake DESTINATION ${package_dir})
+# A file for each: who does not ask for a component needs nothing that it needs.
+foreach(component IN LISTS components)
+  install(TARGETS actable_${component} EXPORT actable_${component} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT actable_${component} NAMESPACE actable:: FILE actable_${component}.cmake DESTINATION ${package_dir})
+endforeach()
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/actableConfig.cmake.in
   ${PROJECT_BINARY_DIR}/actableConfig.cmake INSTALL_DESTINATION ${package_dir})
@@ -42,3 +53,8 @@ list(JOIN floor_targets " " ACTABLE_PC_LIBS)
 file(RELATIVE_PATH ACTABLE_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/actable.pc.in ${PROJECT_BINARY_DIR}/actable.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/actable.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(ACTABLE_ACTORS)
+  install(FILES ${CMAKE_CURRENT_LIST_DIR}/FindCAF.cmake DESTINATION ${package_dir}/modules)
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/actable-actors.pc.in ${PROJECT_BINARY_DIR}/actable-actors.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/actable-actors.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the build into a directory of its own, builds the consumer against it
 # in both ways that users have, with the sanitizers of this build if any, and
-# runs both.
+# runs both. With `actors` does the same with the component of that name.
 
 set -euo pipefail
-(($# == 3)) || { echo "usage: packaging_test.sh BUILD_DIRECTORY COMPILER CXX_FLAGS" >&2; exit 2; }
-build=$1 compiler=$2 flags=$3
+(($# >= 3)) || { echo "usage: packaging_test.sh BUILD_DIRECTORY COMPILER CXX_FLAGS [COMPONENT]" >&2; exit 2; }
+build=$1 compiler=$2 flags=$3 component=${4:-}
 consumer=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/consumer
 work=$(mktemp -d -p "$build")
 trap 'rm -rf "$work"' EXIT
@@ -24,7 +24,7 @@ run_consumer() { # HOW PROGRAM
 cmake --install "$build" --prefix "$prefix" >"$work/log" 2>&1 || { cat "$work/log"; fail "cmake --install failed"; }
 [[ -f $prefix/include/actable/store.h ]] || fail "no headers in $prefix/include/actable"
 if stray=$(find "$prefix" -type f ! -path '*/include/actable/*.h' ! -path '*/lib*/libactable_*.a' \
-    ! -path '*/lib*/cmake/actable/*.cmake' ! -name actable.pc | grep .); then
+    ! -path '*/lib*/cmake/actable/*.cmake' ! -name actable.pc ! -name "actable-${component:-none}.pc" | grep .); then
   fail "installed, but no part of the package: $stray"
 fi
 
@@ -35,17 +35,26 @@ if grep -rlF -e "$build" -e "$work/prefix" "$prefix" --include='*.cmake' --inclu
   fail "the files above name the build or a fixed prefix"
 fi
 
-cmake -S "$consumer" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$compiler" \
-  -DCMAKE_CXX_FLAGS="$flags" >"$work/log" 2>&1 || { cat "$work/log"; fail "find_package(actable) failed"; }
-cmake --build "$work/consumer" >"$work/log" 2>&1 || { cat "$work/log"; fail "the consumer did not build with CMake"; }
-run_consumer cmake "$work/consumer/consumer"
-
 pc=$(find "$prefix" -name actable.pc)
 export PKG_CONFIG_PATH=${pc%/*}
 [[ $(pkg-config --modversion actable) == [0-9]*.[0-9]*.[0-9]* ]] || fail "pkg-config does not tell the version"
-# shellcheck disable=SC2046,SC2086  # lists of words
-"$compiler" -std=c++23 $flags "$consumer/consumer.cc" -o "$work/by-pkg-config" \
-  $(pkg-config --cflags --libs actable) || fail "the consumer did not build with pkg-config"
-run_consumer pkg-config "$work/by-pkg-config"
+
+use() { # HOW CONSUMER PKG_CONFIG_NAME [CMAKE_ARGUMENT…]
+  cmake -S "$consumer" -B "$work/$2" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$compiler" \
+    -DCMAKE_CXX_FLAGS="$flags" "${@:4}" >"$work/log" 2>&1 || { cat "$work/log"; fail "find_package for $2 failed"; }
+  cmake --build "$work/$2" >"$work/log" 2>&1 || { cat "$work/log"; fail "$2 did not build with CMake"; }
+  run_consumer "cmake$1" "$work/$2/$2"
+  # shellcheck disable=SC2046,SC2086  # lists of words
+  "$compiler" -std=c++23 $flags "$consumer/$2.cc" -o "$work/by-pkg-config" \
+    $(pkg-config --cflags --libs "$3") || fail "$2 did not build with pkg-config"
+  run_consumer "pkg-config$1" "$work/by-pkg-config"
+}
+
+use "" consumer actable
+if [[ -n $component ]]; then
+  use "-$component" "consumer_$component" "actable-$component" -DCONSUMER_COMPONENT="$component"
+elif cmake -S "$consumer" -B "$work/none" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCONSUMER_COMPONENT=actors >"$work/log" 2>&1; then
+  fail "a component that was not built is said to be there"
+fi
 
 echo "installed, and used through find_package and pkg-config"
