@@ -30,7 +30,7 @@ struct Work {
   /// How the table is to be asked. The actor never waits for the disk, but the
   /// space has to refuse a `sync` that it cannot give.
   [[nodiscard]] WriteOptions write_options(const RequestOptions& options) const {
-    return {.durability = logged ? Durability::async : options.durability, .may_wait = false};
+    return {.durability = logged ? Durability::async : options.durability, .no_wait = true};
   }
 
   /// The answer to a write: now, or when all up to `seq` is on disk.

@@ -31,7 +31,7 @@ struct Work {
           change.kind == Change::Kind::put ? batch.put(**at, change.key, change.value) : batch.erase(**at, change.key);
       if (!added) return std::unexpected(std::move(added.error()));
     }
-    Result<Seq> written = tree->store().write(batch, {.may_wait = false});
+    Result<Seq> written = tree->store().write(batch, {.no_wait = true});
     // A space was dropped; there may be a new one of its name.
     if (!written && written.error().code == ErrorCode::closed) spaces.clear();
     return written;

@@ -44,7 +44,7 @@ class LogHold {
   /// Unpinned. Fails as wal::Log::reserve.
   [[nodiscard]] Result<void> reserve(ThreadContext& context, std::size_t bytes, WriteOptions options) {
     stager_ = context.stager;
-    return log_->reserve(*context.stager, bytes, options.may_wait);
+    return log_->reserve(*context.stager, bytes, options.no_wait);
   }
 
   /// Pinned, after publishing and staging, if `needed`. Unpin then, and call `finish`.

@@ -200,7 +200,7 @@ std::unexpected<Error> Log::read_only_error() const {
   });
 }
 
-Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool may_wait) {
+Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool no_wait) {
   if (durable_.refuses()) [[unlikely]]
     return read_only_error();
   if (has_room(stager, bytes)) [[likely]]
@@ -210,18 +210,18 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool may_wait) {
   bool waited = false;
   const Deadline deadline = Clock::now() + options_.write_deadline;
   Buffer* buffer = pool_.try_take(k_frame_header_bytes + bytes);
-  if (buffer == nullptr && may_wait) {
+  if (buffer == nullptr && !no_wait) {
     buffer = pool_.take(k_frame_header_bytes + bytes, deadline, waited, [this] { writer_->wake(); });
   }
   if (waited) waits_.fetch_add(1, std::memory_order_relaxed);
   if (buffer == nullptr) {
     if (durable_.refuses()) return read_only_error();
     overloads_.fetch_add(1, std::memory_order_relaxed);
-    if (!may_wait) {
+    if (no_wait) {
       writer_->wake();
       return base::failure(ErrorCode::overloaded,
                            "the disk does not keep up with the writers, and this write may not wait "
-                           "(WriteOptions::may_wait); nothing was changed, try again later");
+                           "(WriteOptions::no_wait); nothing was changed, try again later");
     }
     return base::failure(ErrorCode::overloaded, [this] {
       return "the disk did not keep up with the writers for " + std::to_string(options_.write_deadline.count()) +

@@ -69,8 +69,8 @@ class Log {
   /// caller is not pinned for writing. Fails with
   ///   overloaded  no buffer came back within `Options::write_deadline`
   ///   read_only   an earlier write or sync failed
-  /// Unless it `may_wait`, it fails with overloaded where it would have to.
-  [[nodiscard]] Result<void> reserve(Stager& stager, std::size_t bytes, bool may_wait = true);
+  /// With `no_wait` it fails with overloaded where it would have to wait.
+  [[nodiscard]] Result<void> reserve(Stager& stager, std::size_t bytes, bool no_wait = false);
 
   /// After the operation has appended all its records: true when the log's
   /// thread sleeps and `wake` must be called, once unpinned.

@@ -107,10 +107,10 @@ struct Options {
 
 struct WriteOptions {
   Durability durability = Durability::async;
-  /// False: where the write would have to wait for room, because the disk is
+  /// True: where the write would have to wait for room, because the disk is
   /// slower than the writers, it is refused with `overloaded` at once. For
   /// callers that must not block; `Options::write_deadline` is for the others.
-  bool may_wait = true;
+  bool no_wait = false;
 };
 
 struct SpaceOptions {

@@ -129,7 +129,7 @@ TEST_CASE("a write that may not wait is refused where it would, and taken when t
   Space space = must(store.space("s"));
   must(store.sync());
   files.delay(Call::write, std::chrono::seconds(60));
-  constexpr WriteOptions k_at_once{.may_wait = false};
+  constexpr WriteOptions k_at_once{.no_wait = true};
   constexpr int k_more_than_fit = 200;
   const std::string value = sealed(1, 20'000);
   std::string single;
