@@ -46,13 +46,13 @@ void Board::add(Seq seq, caf::response_promise promise, caf::message value) {
 }
 
 void Board::changed() noexcept {
-  // seq_cst: with the one in `looked`, whoever looks after it sees what changed before.
-  if (poked_.exchange(true, std::memory_order_seq_cst)) return;
+  // acq_rel: releases what changed to `looked`, also where somebody else has poked.
+  if (poked_.exchange(true, std::memory_order_acq_rel)) return;
   try {
     poke_();
   } catch (const std::bad_alloc&) {
     // The next change tells it.
-    poked_.store(false, std::memory_order_seq_cst);
+    poked_.store(false, std::memory_order_release);
   }
 }
 

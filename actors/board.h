@@ -51,7 +51,11 @@ class Board {
   void changed() noexcept;
 
   /// The log's actor looks now: later changes are told again.
-  void looked() noexcept { poked_.store(false, std::memory_order_seq_cst); }
+  void looked() noexcept {
+    // acq_rel: with the one in `changed`: whoever found that the actor had been
+    // poked already has changed what this call lets it see.
+    poked_.exchange(false, std::memory_order_acq_rel);
+  }
 
   /// Answers all who wait for what is durable now. `host` is the calling actor's,
   /// null for other threads.

@@ -95,6 +95,8 @@ void Tree::begin(const Wiring& wiring) {
     store::Access::core(store_).watch_durable([board = std::weak_ptr(board_)] {
       if (const auto to = board.lock()) to->changed();
     });
+    // The log may have failed before it was watched.
+    board_->changed();
   }
   // A system that ends first ends its own actors, one of which is this one, when
   // those of the host have ended.

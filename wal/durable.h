@@ -40,12 +40,14 @@ class Durable {
 
   /// Calls `watcher` from now on after the number was raised, and when writes are
   /// refused or the log fails: on the thread that did it, under a lock, so it
-  /// must be short and call nothing here. Replaces the one before; empty: none.
+  /// must be short and call nothing here. What changed before is not told: look
+  /// after this call. Replaces the one before; empty: none.
   /// One watcher costs the log's thread as much as one thread that waits.
   void watch(std::function<void()> watcher) {
     const std::lock_guard lock(mutex_);
-    // relaxed: who watches looks at the number afterwards.
-    if (!watcher_ && watcher) waiting_.fetch_add(1, std::memory_order_relaxed);
+    // seq_cst: with the ones in raise: it sees us watching, or the number it has
+    // raised is there for who looks at it after this call.
+    if (!watcher_ && watcher) waiting_.fetch_add(1, std::memory_order_seq_cst);
     if (watcher_ && !watcher) waiting_.fetch_sub(1, std::memory_order_relaxed);
     watcher_ = std::move(watcher);
   }
