@@ -5,6 +5,9 @@
 
 #include <actable/store.h>
 
+#include <string_view>
+#include <utility>
+
 namespace actable::store {
 
 /// The way round the public face, for tests and for the floors above.
@@ -22,6 +25,13 @@ struct Access {
     auto core = StoreCore::open(std::move(options), files, OptionChecks::skipped);
     if (!core) return std::unexpected(std::move(core.error()));
     return Store(std::move(*core));
+  }
+
+  /// As StoreCore::existing_space.
+  [[nodiscard]] static Result<Space> existing_space(Store& store, std::string_view name) {
+    auto core = store.core_->existing_space(name);
+    if (!core) return std::unexpected(std::move(core.error()));
+    return Space(*std::move(core));
   }
 
   [[nodiscard]] static StoreCore& core(Store& store) noexcept { return *store.core_; }

@@ -83,6 +83,13 @@ std::shared_ptr<SpaceCore> StoreCore::find_space(std::string_view name) const {
   return found == spaces_.end() ? nullptr : found->second;
 }
 
+Result<std::shared_ptr<SpaceCore>> StoreCore::existing_space(std::string_view name) const {
+  if (std::shared_ptr<SpaceCore> found = find_space(name); found != nullptr) return found;
+  // Closing takes the spaces away after it has said so, under the same mutex.
+  if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
+  return fail(ErrorCode::not_found, "there is no space '" + std::string(name) + "'; open it first");
+}
+
 Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, SpaceOptions options) {
   if (auto checked = check_space_name(name); !checked) return std::unexpected(checked.error());
   std::shared_ptr<SpaceCore> found = find_space(name);

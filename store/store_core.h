@@ -47,6 +47,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   StoreCore& operator=(const StoreCore&) = delete;
 
   [[nodiscard]] Result<std::shared_ptr<SpaceCore>> space(std::string_view name, SpaceOptions options);
+  /// The space of that name, whatever its options; makes none. Fails with not_found and closed.
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> existing_space(std::string_view name) const;
   [[nodiscard]] Result<bool> drop_space(std::string_view name);
   [[nodiscard]] std::vector<std::string> spaces() const;
 

@@ -19,6 +19,7 @@ namespace actable {
 namespace store {
 class SpaceCore;
 class CursorCore;
+struct Access;
 }  // namespace store
 
 /// One key as it is in the table. The views are valid where the function that
@@ -163,6 +164,7 @@ class Space {
  private:
   friend class Store;
   friend class Batch;
+  friend struct store::Access;
   explicit Space(std::shared_ptr<store::SpaceCore> core);
 
   using Visitor = void (*)(void* f, const Entry& entry);

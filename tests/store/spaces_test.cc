@@ -35,6 +35,23 @@ struct Place {
 
 }  // namespace
 
+TEST_CASE("asking for a space that is there makes none", "[spaces]") {
+  Place place;
+  Store& store = *place.store;
+  const auto existing = [&store](std::string_view name) { return store::Access::existing_space(store, name); };
+  CHECK(outcome(existing("s")) == "not_found");
+  CHECK(store.spaces().empty());
+  must(must(store.space("s")).put("k", "logged"));
+  must(must(store.space("memory", k_in_memory)).put("k", "in memory"));
+  CHECK(must(must(existing("s")).get("k")) == "logged");
+  CHECK(must(must(existing("memory")).get("k")) == "in memory");
+  REQUIRE(must(store.drop_space("s")));
+  CHECK(outcome(existing("s")) == "not_found");
+  CHECK(store.spaces() == Names{"memory"});
+  must(store.close());
+  CHECK(outcome(existing("memory")) == "closed");
+}
+
 TEST_CASE("a space is made by its first opening and found by the next", "[spaces]") {
   Store store = must(Store::open({}));
   CHECK(store.spaces().empty());
