@@ -16,9 +16,6 @@
 
 namespace actable::actors {
 
-/// Tells the log's actor to look at the durable number.
-using advanced_atom = caf::atom_constant<caf::atom("advanced")>;
-
 /// A subscriber, and what it was told. Held by address, so that a subscription
 /// keeps nobody alive.
 struct Subscription {
@@ -36,7 +33,7 @@ struct Subscription {
 /// when the one before has ended.
 class Board {
  public:
-  /// `poke` has the log's actor receive an `advanced_atom`.
+  /// `poke` has the log's actor receive `Advanced`.
   Board(std::shared_ptr<store::StoreCore> store, std::function<void()> poke)
       : store_(std::move(store)), poke_(std::move(poke)) {}
 

@@ -1,23 +1,42 @@
 #include "actors/gate.h"
 
+#include <caf/downstream_msg.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/sec.hpp>
 #include <caf/send.hpp>
 #include <caf/system_messages.hpp>
+#include <caf/upstream_msg.hpp>
 
 #include <utility>
 
 namespace actable::actors {
 namespace {
 
-[[nodiscard]] bool is_system_message(const caf::message_view& message) {
-  switch (message.content().type_token()) {
+/// True for what an actor of CAF takes before its handlers see it. Links and
+/// exits are for workers, which the supervisor ends; and what no handler sees
+/// would count as waiting for ever.
+[[nodiscard]] bool is_system_message(const caf::mailbox_element& message) {
+  const caf::type_erased_tuple& content = message.content();
+  switch (content.type_token()) {
     case caf::make_type_token<caf::exit_msg>():
     case caf::make_type_token<caf::down_msg>():
     case caf::make_type_token<caf::error>():
+    case caf::make_type_token<caf::timeout_msg>():
+    case caf::make_type_token<caf::open_stream_msg>():
+    case caf::make_type_token<caf::upstream_msg>():
+    case caf::make_type_token<caf::downstream_msg>():
       return true;
+    case caf::make_type_token<caf::atom_value, caf::atom_value, std::string>():
+      return content.get_as<caf::atom_value>(0) == caf::sys_atom::value;
     default:
-      return false;
+      return message.mid.is_response();
   }
+}
+
+/// Not through `bounce`, which has no word for why.
+void refuse_request(const caf::mailbox_element& request, caf::error error, caf::execution_unit* host) {
+  if (request.sender == nullptr || !request.mid.is_request()) return;
+  request.sender->enqueue(nullptr, request.mid.response_id(), caf::make_message(std::move(error)), host);
 }
 
 }  // namespace
@@ -29,8 +48,16 @@ Gate::Gate(caf::actor_config& config, std::string name, std::set<std::string> me
       mailbox_max_(mailbox_max) {}
 
 void Gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) {
-  // Links and exits are for workers, which the supervisor ends.
-  if (is_system_message(*what)) return;
+  if (is_system_message(*what)) {
+    refuse_request(*what, caf::sec::unexpected_message, host);
+    return;
+  }
+  if (!what->mid.is_request()) {
+    // CAF answers one-way messages, too, and an error that comes as an answer
+    // to one ends the actor that sent it.
+    what->sender = nullptr;
+    what->stages.clear();
+  }
   caf::strong_actor_ptr worker;
   caf::error error;
   {
@@ -51,10 +78,7 @@ void Gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) {
     return;
   }
   refused_.fetch_add(1, std::memory_order_relaxed);
-  // Not through `bounce`, which has no word for why.
-  if (what->sender != nullptr && what->mid.is_request()) {
-    what->sender->enqueue(nullptr, what->mid.response_id(), caf::make_message(std::move(error)), host);
-  }
+  refuse_request(*what, std::move(error), host);
 }
 
 caf::error Gate::why_not() const {

@@ -81,7 +81,7 @@ LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tre
   be_worker(self, load);
   const auto work = std::make_shared<Work>(self, tree);
   // The one before may have ended before it did what it was told to.
-  self->send(self, advanced_atom::value);
+  self->send(self, Advanced{});
   return {
       [work, load](subscribe_atom, const DurableSubscriber& subscriber, Seq from) {
         const Taken taken(*load);
@@ -97,8 +97,8 @@ LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tre
         tree->board().add(seq, promise, caf::make_message(seq));
         return promise;
       },
-      [work](advanced_atom) { work->look(); },
-      [self, work](stop_atom) {
+      [work](const Advanced&) { work->look(); },
+      [self, work](const Stop&) {
         work->look();
         self->quit();
       },

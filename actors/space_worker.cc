@@ -21,6 +21,11 @@ struct Work {
     logged = space.stats().logged && !tree->in_memory();
   }
 
+  /// While there is no space of that name, the one that was dropped says so.
+  void renew() {
+    if (const Result<Space> now = tree->existing_space(space.name())) serve(*now);
+  }
+
   /// Refuses what comes too late; and what writes, where nothing may be written.
   [[nodiscard]] caf::error refusal(const RequestOptions& options, bool writes = true) const {
     if (caf::error late = too_late(self, options)) return late;
@@ -119,8 +124,8 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
         const Taken taken(*work->load);
         return work->space.stats();
       },
-      [work](renew_atom, const Space& now) { work->serve(now); },
-      [work](stop_atom) { work->self->quit(); },
+      [work](const Renew&) { work->renew(); },
+      [work](const Stop&) { work->self->quit(); },
   };
 }
 

@@ -74,7 +74,7 @@ StoreWorker::behavior_type store_worker(StoreWorker::pointer self, std::shared_p
         const Taken taken(*work->load);
         return {work->tree->store_stats(), work->tree->actor_stats()};
       },
-      [work](stop_atom) { work->self->quit(); },
+      [work](const Stop&) { work->self->quit(); },
   };
 }
 

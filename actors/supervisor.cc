@@ -81,7 +81,7 @@ caf::behavior supervisor(caf::event_based_actor* self, std::weak_ptr<Tree> tree)
   return {
       [work](worker_atom, const caf::strong_actor_ptr& worker, std::size_t child) { work->watch(worker, child); },
       [work](restart_atom, std::size_t child) { work->restart(child); },
-      [self](stop_atom) { self->quit(); },
+      [self](const Stop&) { self->quit(); },
   };
 }
 

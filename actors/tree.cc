@@ -1,12 +1,12 @@
 #include "actors/tree.h"
 
+#include "actors/orders.h"
 #include "actors/workers.h"
 #include "base/failure.h"
 #include "store/access.h"
 
 #include <caf/send.hpp>
 
-#include <algorithm>
 #include <utility>
 
 namespace actable::actors {
@@ -76,7 +76,7 @@ void Tree::begin(const Wiring& wiring) {
                                    [to = caf::actor_cast<caf::actor_addr>(log)] {
                                      const auto gate = caf::actor_cast<caf::strong_actor_ptr>(to);
                                      if (gate == nullptr) return;
-                                     static_cast<Gate*>(gate->get())->tell(caf::make_message(advanced_atom::value));
+                                     static_cast<Gate*>(gate->get())->tell(caf::make_message(Advanced{}));
                                    });
   log_gate->attach_board(board_);
   add_child({caf::actor_cast<caf::strong_actor_ptr>(log), log_gate, [this](std::shared_ptr<Load> load) {
@@ -126,7 +126,7 @@ caf::strong_actor_ptr Tree::start_worker(std::size_t child) {
   caf::strong_actor_ptr worker = started.start(load);
   // Started while the store was being closed: nobody else would end it.
   if (!started.gate->lead_to(worker, std::move(load))) {
-    caf::anon_send(caf::actor_cast<caf::actor>(worker), stop_atom::value);
+    caf::anon_send(caf::actor_cast<caf::actor>(worker), Stop{});
   }
   return worker;
 }
@@ -136,14 +136,7 @@ Gate& Tree::gate(std::size_t child) {
   return *children_[child].gate;
 }
 
-Result<Space> Tree::existing_space(const std::string& name) {
-  if (!std::ranges::binary_search(store_.spaces(), name)) {
-    return fail(ErrorCode::not_found, "there is no space " + name + "; open it first");
-  }
-  Result<Space> found = store_.space(name);
-  if (found || found.error().code != ErrorCode::invalid_argument) return found;
-  return store_.space(name, {.logged = false});
-}
+Result<Space> Tree::existing_space(std::string_view name) { return store::Access::existing_space(store_, name); }
 
 Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options) {
   Result<Space> space = store_.space(name, options);
@@ -152,7 +145,7 @@ Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options
   if (no_more_spaces_) return fail(ErrorCode::closed, "the store is closed; start it again");
   if (const auto known = space_actors_.find(name); known != space_actors_.end()) {
     auto* const gate = static_cast<Gate*>(caf::actor_cast<caf::abstract_actor*>(known->second));
-    gate->tell(caf::make_message(renew_atom::value, *std::move(space)));
+    gate->tell(caf::make_message(Renew{}));
     return known->second;
   }
   return add_space(std::string(name), *std::move(space));
@@ -236,9 +229,9 @@ Result<void> Tree::close() {
                                "the store was closed before the write was known to be on disk; it may or may not be "
                                "there after the store is opened again"));
   }
-  caf::anon_send(supervisor_, stop_atom::value);
+  caf::anon_send(supervisor_, Stop{});
   for (const Child& child : children) {
-    child.gate->tell(caf::make_message(stop_atom::value));
+    child.gate->tell(caf::make_message(Stop{}));
     child.gate->end();
   }
   supervisor_ = nullptr;

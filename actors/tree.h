@@ -19,13 +19,6 @@
 
 namespace actable::actors {
 
-/// Ends a worker once it has taken up what was in its mailbox before.
-using stop_atom = caf::atom_constant<caf::atom("stop")>;
-
-/// Gives the actor of a space the space of its name that is there now: the one
-/// before may have been dropped.
-using renew_atom = caf::atom_constant<caf::atom("renew")>;
-
 /// One supervised actor.
 struct Child {
   /// Keeps `gate`.
@@ -64,8 +57,8 @@ class Tree : public std::enable_shared_from_this<Tree> {
 
   /// Fails as `StoreActors::space_actor`.
   [[nodiscard]] Result<SpaceActor> space_actor(std::string_view name, SpaceOptions options);
-  /// The space of that name if it is there, whatever its options. Fails with not_found, and as `Store::space`.
-  [[nodiscard]] Result<Space> existing_space(const std::string& name);
+  /// The space of that name, whatever its options. Fails as StoreCore::existing_space.
+  [[nodiscard]] Result<Space> existing_space(std::string_view name);
 
   [[nodiscard]] StoreStats store_stats() const;
   [[nodiscard]] std::vector<ActorStats> actor_stats() const;

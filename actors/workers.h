@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/gate.h"
+#include "actors/orders.h"
 #include "actors/tree.h"
 
 #include <actable/actors.h>
@@ -14,9 +15,9 @@
 /// What the actors do. None of them has a state that its crash could lose.
 namespace actable::actors {
 
-using SpaceWorker = SpaceActor::extend<caf::reacts_to<renew_atom, Space>, caf::reacts_to<stop_atom>>;
-using StoreWorker = StoreActor::extend<caf::reacts_to<stop_atom>>;
-using LogWorker = LogActor::extend<caf::reacts_to<advanced_atom>, caf::reacts_to<stop_atom>>;
+using SpaceWorker = SpaceActor::extend<caf::reacts_to<Renew>, caf::reacts_to<Stop>>;
+using StoreWorker = StoreActor::extend<caf::reacts_to<Stop>>;
+using LogWorker = LogActor::extend<caf::reacts_to<Advanced>, caf::reacts_to<Stop>>;
 
 [[nodiscard]] SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_ptr<Tree> tree,
                                                       std::shared_ptr<Load> load, const Space& space);

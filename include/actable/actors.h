@@ -36,6 +36,7 @@
 /// way to a store from inside an actor too, and may be sent in a message. Who
 /// wants messages has them here: requests to a space, to the store and to the
 /// log, each answered with a value, or with a `caf::error` that `to_error` reads.
+/// What is sent one-way, with `send` or `anon_send`, has no answer of any kind.
 ///
 /// Needs CAF 0.17 and `actable::actors`; no other header does.
 namespace actable {
@@ -132,9 +133,9 @@ struct ActorStats {
   State state = State::running;
   /// Requests waiting, of `ActorOptions::mailbox_max` at most.
   std::size_t waiting = 0;
-  /// Requests that were taken up, and those refused because too many waited or
-  /// the actor was not there. One-way messages that are refused are lost, and
-  /// counted here.
+  /// Requests that were taken up, done or not, and those refused because too
+  /// many waited or the actor was not there. One-way messages are counted with
+  /// them; those that are refused are lost.
   std::uint64_t processed = 0;
   std::uint64_t refused = 0;
   std::uint64_t restarts = 0;

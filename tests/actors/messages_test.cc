@@ -167,6 +167,40 @@ TEST_CASE("a full mailbox refuses more, and takes requests again when there is r
   CHECK(outcome(refused) == "overloaded");
 }
 
+TEST_CASE("what is sent one-way is done, and neither it nor its refusal is answered", "[messages]") {
+  Stage stage;
+  const SpaceActor space = stage.space("s");
+  unsigned answers = 0;
+  const caf::actor sender = stage.system().spawn<caf::hidden>([&](caf::event_based_actor* self) -> caf::behavior {
+    return {[&, self](const std::string& key) { self->send(space, put_atom::value, key, std::string("v"), k_plain); },
+            [&](Seq) { ++answers; }};
+  });
+  bool ended = false;
+  caf::actor_cast<caf::abstract_actor*>(sender)->attach_functor([&](const caf::error&) { ended = true; });
+  caf::anon_send(sender, std::string("k"));
+  // No key: an error, which would end the sender if it came as an answer.
+  caf::anon_send(sender, std::string());
+  stage.run();
+  CHECK(must(must(stage.store().space("s")).get("k")) == "v");
+  CHECK(stage.stats_of("space s").processed == 2);
+  CHECK(answers == 0);
+  CHECK_FALSE(ended);
+}
+
+TEST_CASE("messages of CAF's own take no room of requests", "[messages]") {
+  Stage stage({}, {.mailbox_max = 1});
+  const SpaceActor space = stage.space("s");
+  const auto untyped = caf::actor_cast<caf::actor>(space);
+  for (int i = 0; i < 3; ++i) {
+    caf::anon_send(untyped, caf::sys_atom::value, caf::get_atom::value, std::string("info"));
+    caf::anon_send_exit(space, caf::exit_reason::kill);
+    stage.run();
+  }
+  CHECK(outcome(stage.ask<int>(space, caf::sys_atom::value, caf::get_atom::value, "info")) == "invalid_argument");
+  CHECK(stage.stats_of("space s").waiting == 0);
+  CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_plain)) == "ok");
+}
+
 TEST_CASE("an answer with durability comes when the write is on disk, and nobody waits for it", "[messages]") {
   const TemporaryDirectory directory;
   Stage stage(lazy_store(directory / "store"));

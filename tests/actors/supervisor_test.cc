@@ -179,6 +179,8 @@ TEST_CASE("a log's actor that is given up leaves nobody waiting", "[supervisor]"
 TEST_CASE("nobody can end an actor with its handle", "[supervisor]") {
   Stage stage;
   const SpaceActor space = stage.space("s");
+  // Whatever words are used for it, they are not those of the floor.
+  caf::anon_send(caf::actor_cast<caf::actor>(space), caf::atom_constant<caf::atom("stop")>::value);
   caf::anon_send_exit(space, caf::exit_reason::kill);
   caf::anon_send_exit(stage.tree().store_actor(), caf::exit_reason::user_shutdown);
   // Nor by dying while linked to it.
