@@ -1,5 +1,7 @@
 #include "actors/gate.h"
 
+#include "actors/orders.h"
+
 #include <caf/downstream_msg.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/sec.hpp>
@@ -130,11 +132,15 @@ void Gate::crash() {
 }
 
 void Gate::end() {
+  caf::strong_actor_ptr worker;
   {
     const std::lock_guard lock(mutex_);
-    worker_ = nullptr;
+    // In one step: a worker that is led to before is told to end here, and a
+    // later one is not led to.
+    worker = std::exchange(worker_, nullptr);
     ended_ = true;
   }
+  if (worker != nullptr) worker->enqueue(nullptr, caf::make_message_id(), caf::make_message(Stop{}), nullptr);
   cleanup(caf::exit_reason::user_shutdown, nullptr);
 }
 

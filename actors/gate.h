@@ -70,7 +70,7 @@ class Gate : public caf::monitorable_actor {
   /// Ends the worker as a crash would, between two requests: for drills.
   void crash();
 
-  /// Lets go of the worker, and tells those who monitor the gate.
+  /// Tells the worker to end, lets go of it, and tells those who monitor the gate.
   void end();
 
   [[nodiscard]] ActorStats stats() const;

@@ -80,8 +80,6 @@ class Work : public std::enable_shared_from_this<Work> {
 LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tree> tree, std::shared_ptr<Load> load) {
   be_worker(self, load);
   const auto work = std::make_shared<Work>(self, tree);
-  // The one before may have ended before it did what it was told to.
-  self->send(self, Advanced{});
   return {
       [work, load](subscribe_atom, const DurableSubscriber& subscriber, Seq from) {
         const Taken taken(*load);

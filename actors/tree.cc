@@ -79,10 +79,12 @@ void Tree::begin(const Wiring& wiring) {
                                      static_cast<Gate*>(gate->get())->tell(caf::make_message(Advanced{}));
                                    });
   log_gate->attach_board(board_);
-  add_child({caf::actor_cast<caf::strong_actor_ptr>(log), log_gate, [this](std::shared_ptr<Load> load) {
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(log), log_gate,
+             [this](std::shared_ptr<Load> load) {
                return caf::actor_cast<caf::strong_actor_ptr>(
                    system_.spawn<caf::hidden>(log_worker, shared_from_this(), std::move(load)));
-             }});
+             },
+             caf::make_message(Advanced{})});
 
   auto [store, store_gate] = make_gate<Gate, StoreActor>(system_, "store", options_.mailbox_max);
   store_actor_ = store;
@@ -124,8 +126,11 @@ caf::strong_actor_ptr Tree::start_worker(std::size_t child) {
   }
   auto load = std::make_shared<Load>();
   caf::strong_actor_ptr worker = started.start(load);
-  // Started while the store was being closed: nobody else would end it.
-  if (!started.gate->lead_to(worker, std::move(load))) {
+  if (started.gate->lead_to(worker, std::move(load))) {
+    // Not before: what it is told of from now on would be lost until then.
+    if (!started.greeting.empty()) started.gate->tell(started.greeting);
+  } else {
+    // Started while the store was being closed: nobody else would end it.
     caf::anon_send(caf::actor_cast<caf::actor>(worker), Stop{});
   }
   return worker;
@@ -154,10 +159,12 @@ Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options
 SpaceActor Tree::add_space(const std::string& name, Space space) {
   auto [handle, gate] = make_gate<Gate, SpaceActor>(system_, "space " + name, options_.mailbox_max);
   space_actors_.emplace(name, handle);
-  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate, [this, name, space](std::shared_ptr<Load> load) {
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+             [this, name, space](std::shared_ptr<Load> load) {
                return caf::actor_cast<caf::strong_actor_ptr>(system_.spawn<caf::hidden>(
                    space_worker, shared_from_this(), std::move(load), existing_space(name).value_or(space)));
-             }});
+             },
+             caf::make_message(Renew{})});
   return handle;
 }
 
@@ -230,10 +237,7 @@ Result<void> Tree::close() {
                                "there after the store is opened again"));
   }
   caf::anon_send(supervisor_, Stop{});
-  for (const Child& child : children) {
-    child.gate->tell(caf::make_message(Stop{}));
-    child.gate->end();
-  }
+  for (const Child& child : children) child.gate->end();
   supervisor_ = nullptr;
   return done;
 }

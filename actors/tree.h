@@ -26,6 +26,9 @@ struct Child {
   Gate* gate = nullptr;
   /// Starts a worker.
   std::function<caf::strong_actor_ptr(std::shared_ptr<Load>)> start{};
+  /// What a worker is told once the gate leads to it: to look for what nobody
+  /// was there to be told of. Empty: nothing.
+  caf::message greeting{};
 };
 
 /// What tests put in place of the real thing.
@@ -71,7 +74,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
 
   // For the supervisor.
 
-  /// Starts a worker for the child, and lets its gate lead there.
+  /// Starts a worker for the child, lets its gate lead there, and greets it.
   [[nodiscard]] caf::strong_actor_ptr start_worker(std::size_t child);
   [[nodiscard]] Gate& gate(std::size_t child);
   /// The store takes no more writes.
