@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 
 namespace actable::actors {
 namespace {
@@ -28,7 +29,24 @@ struct Work {
   }
 
   void restart(std::size_t child) {
-    if (const auto of = tree.lock()) watch(of->start_worker(child), child);
+    const auto of = tree.lock();
+    if (of == nullptr) return;
+    carefully(*of, child, [&] { watch(of->start_worker(child), child); });
+  }
+
+  /// An exception, memory that runs out mostly, would end the supervisor and
+  /// leave everybody alone: the child is started again later instead.
+  template <class F>
+  void carefully(Tree& of, std::size_t child, F&& f) {
+    try {
+      std::forward<F>(f)();
+    } catch (...) {
+      start_later(child, of.options().restart_delay_max);
+    }
+  }
+
+  void start_later(std::size_t child, std::chrono::milliseconds delay) {
+    self->delayed_send(self, delay, restart_atom::value, child);
   }
 
   void crashed(const caf::down_msg& down) {
@@ -39,25 +57,27 @@ struct Work {
     workers.erase(found);
     // It was told to end.
     if (!down.reason) return;
-    Gate& gate = of->gate(child);
-    const std::string reason = self->system().render(down.reason);
-    gate.interrupt(reason);
+    carefully(*of, child, [&] { replace(*of, child, self->system().render(down.reason)); });
+  }
 
-    const ActorOptions& options = of->options();
+  void replace(Tree& of, std::size_t child, const std::string& reason) {
+    Gate& gate = of.gate(child);
+    gate.interrupt(reason);
+    const ActorOptions& options = of.options();
     std::deque<actor_clock::time_point>& recent = crashes[child];
     const actor_clock::time_point now = self->clock().now();
     while (!recent.empty() && now - recent.front() > options.restart_window) recent.pop_front();
     recent.push_back(now);
     if (recent.size() > options.restarts_max) {
-      give_up(*of, gate, reason);
+      give_up(of, gate, reason);
       return;
     }
     std::chrono::milliseconds delay = options.restart_delay;
     for (std::size_t i = 1; i < recent.size() && delay < options.restart_delay_max; ++i) delay *= 2;
     delay = std::min(delay, options.restart_delay_max);
-    of->report(LogLevel::warning, std::string("the actor ") + gate.name() + " crashed (" + reason +
-                                      ") and is started again in " + std::to_string(delay.count()) + " ms");
-    self->delayed_send(self, delay, restart_atom::value, child);
+    of.report(LogLevel::warning, std::string("the actor ") + gate.name() + " crashed (" + reason +
+                                     ") and is started again in " + std::to_string(delay.count()) + " ms");
+    start_later(child, delay);
   }
 
   void give_up(Tree& of, Gate& gate, const std::string& reason) {
@@ -65,6 +85,7 @@ struct Work {
         std::string("the actor ") + gate.name() + " crashed more than " + std::to_string(of.options().restarts_max) +
         " times in " + std::to_string(of.options().restart_window.count()) + " ms and was given up; last: " + reason;
     gate.refuse(make_error(ErrorCode::closed, what));
+    gate.end();
     // Nobody will answer those any more who wait for the disk.
     if (&gate == dynamic_cast<LogGate*>(&gate)) {
       of.board().abandon(make_error(ErrorCode::indeterminate, "the write may or may not be on disk: " + what));

@@ -217,7 +217,8 @@ struct ActorOptions {
   unsigned restarts_max = 10;
   std::chrono::milliseconds restart_window{60'000};
   /// Told `(read_only_atom, std::string)`, with the reason, when the store takes
-  /// no more writes: an actor was given up, or the log failed. May be empty.
+  /// no more writes: an actor was given up, or the log failed. Is not kept alive
+  /// by this. May be empty.
   caf::actor host{};
 };
 
@@ -231,8 +232,11 @@ class Tree;
 /// ends closes the store first, synced, as `stop` does.
 ///
 /// Handles stay the same while the actors behind them crash and are started
-/// again; after closing, requests to them are answered with `closed`, and who
-/// monitors them is told. Nobody who holds one can end an actor with it.
+/// again. After closing, and once an actor was given up, requests to them are
+/// answered with `closed`, and who monitors them is told. Nobody who holds one
+/// can end an actor with it.
+///
+/// One that was moved from may be assigned to and destroyed, and nothing else.
 ///
 /// Thread safety: *synchronized*, but for moving and destroying.
 class StoreActors {

@@ -5,6 +5,8 @@
 
 #include <caf/send.hpp>
 
+#include <new>
+
 using namespace actable;
 using namespace actable::test;
 
@@ -97,16 +99,22 @@ TEST_CASE("past the limit the actor is given up, the store takes no more writes,
   Space space = must(tree->store().space("s"));
   Space memory = must(tree->store().space("memory", {.logged = false}));
   must(space.put("k", "before"));
+  unsigned told_ends = 0;
+  const auto count_end = [&told_ends](const caf::error&) { ++told_ends; };
+  caf::actor_cast<caf::abstract_actor*>(actor)->attach_functor(count_end);
+  caf::actor_cast<caf::abstract_actor*>(other)->attach_functor(count_end);
   constexpr std::size_t k_space_s = 2;  // after the log and the store
   REQUIRE(tree->actor_stats()[k_space_s].name == "space s");
   for (int crash = 0; crash < 3; ++crash) {
     CHECK(heard.empty());
+    CHECK(told_ends == 0);
     tree->gate(k_space_s).crash();
     scheduler.run();
     scheduler.advance_time(std::chrono::seconds(1));
     scheduler.run();
   }
   CHECK(tree->actor_stats()[k_space_s].state == State::stopped);
+  CHECK(told_ends == 1);
   REQUIRE(heard.size() == 1);
   CHECK_THAT(heard[0], ContainsSubstring("space s"));
   CHECK(logged.size() == 3);
@@ -138,6 +146,21 @@ TEST_CASE("past the limit the actor is given up, the store takes no more writes,
 
   Store reopened = must(Store::open(options));
   CHECK(must(must(reopened.space("s")).get("k")) == "before");
+}
+
+TEST_CASE("the supervisor outlives an exception, and starts the actor again", "[supervisor]") {
+  Options options;
+  options.log = [](LogLevel level, std::string_view) {
+    if (level == LogLevel::warning) throw std::bad_alloc();
+  };
+  Stage stage(options, {.restart_delay = milliseconds(1), .restart_delay_max = milliseconds(5)});
+  for (std::uint64_t crashes = 1; crashes <= 2; ++crashes) {
+    stage.crash("store");
+    stage.run();
+    stage.pass(milliseconds(5));
+    CHECK(stage.stats_of("store").state == State::running);
+    CHECK(stage.stats_of("store").restarts == crashes);
+  }
 }
 
 TEST_CASE("a crash of the log's actor loses no subscriber and no promise", "[supervisor]") {
