@@ -1,7 +1,10 @@
 #include "actors/board.h"
 
+#include <caf/mailbox_element.hpp>
+
 #include <limits>
 #include <new>
+#include <string>
 #include <utility>
 
 namespace actable::actors {
@@ -17,17 +20,44 @@ namespace {
 
 }  // namespace
 
+caf::error Board::full() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiters_.size() < waiters_max_) return {};
+  }
+  return make_error(ErrorCode::overloaded, std::to_string(waiters_max_) +
+                                               " requests wait for the disk (ActorOptions::waiters_max); nothing was "
+                                               "changed, try again later");
+}
+
 void Board::add(Seq seq, caf::response_promise promise, caf::message value) {
+  // Sent one-way: nobody waits.
+  if (!promise.pending()) return;
   Waiter waiter{std::move(promise), std::move(value)};
+  try {
+    put_up(seq, waiter);
+  } catch (const std::bad_alloc&) {
+    // CAF answers nobody whose promise was dropped.
+    answer(waiter.promise,
+           caf::make_message(make_error(ErrorCode::indeterminate,
+                                        "there is no memory to wait for the disk; the write may or may not be there "
+                                        "after the store is opened again")),
+           nullptr);
+    // Or it is on the board, and nobody has looked whether it had to be.
+    changed();
+  }
+}
+
+void Board::put_up(Seq seq, Waiter& waiter) {
   auto durable = store_->want_durable(seq);
   if (!durable) {
     // A store that was closed meanwhile has synced what it could.
     const bool made_it = durable.error().code == ErrorCode::closed && store_->durable_seq() >= seq;
-    answer(waiter, made_it ? waiter.value : failed_answer(durable.error()), nullptr);
+    answer(waiter.promise, made_it ? waiter.value : failed_answer(durable.error()), nullptr);
     return;
   }
   if (*durable) {
-    answer(waiter, waiter.value, nullptr);
+    answer(waiter.promise, waiter.value, nullptr);
     return;
   }
   caf::error abandoned;
@@ -37,7 +67,8 @@ void Board::add(Seq seq, caf::response_promise promise, caf::message value) {
     if (!abandoned) waiters_.emplace(seq, std::move(waiter));
   }
   if (abandoned) {
-    answer(waiter, caf::make_message(std::move(abandoned)), nullptr);
+    const bool made_it = store_->durable_seq() >= seq;
+    answer(waiter.promise, made_it ? waiter.value : caf::make_message(std::move(abandoned)), nullptr);
     return;
   }
   // What changed since we asked was perhaps told before we were on the board.
@@ -56,15 +87,18 @@ void Board::changed() noexcept {
   }
 }
 
-void Board::answer(Waiter& waiter, caf::message with, caf::execution_unit* host) {
-  if (!waiter.promise.stages().empty()) {
-    waiter.promise.deliver(std::move(with));
-    return;
-  }
+void Board::answer(const caf::response_promise& promise, caf::message with, caf::execution_unit* host) {
   // Not through the promise: it would use the scheduling context of the actor
   // that made it, which is not the one that runs now, and may be gone.
-  const caf::strong_actor_ptr& source = waiter.promise.source();
-  if (source != nullptr) source->enqueue(nullptr, waiter.promise.id().response_id(), std::move(with), host);
+  caf::response_promise::forwarding_stack stages = promise.stages();
+  if (!stages.empty()) {
+    const caf::strong_actor_ptr next = std::move(stages.back());
+    stages.pop_back();
+    next->enqueue(caf::make_mailbox_element(promise.source(), promise.id(), std::move(stages), std::move(with)), host);
+    return;
+  }
+  const caf::strong_actor_ptr& source = promise.source();
+  if (source != nullptr) source->enqueue(nullptr, promise.id().response_id(), std::move(with), host);
 }
 
 std::optional<Board::Waiter> Board::take_first(Seq up_to) {
@@ -78,7 +112,7 @@ std::optional<Board::Waiter> Board::take_first(Seq up_to) {
 
 void Board::answer_durable(caf::execution_unit* host) {
   const Seq durable = store_->durable_seq();
-  while (auto waiter = take_first(durable)) answer(*waiter, waiter->value, host);
+  while (auto waiter = take_first(durable)) answer(waiter->promise, waiter->value, host);
 }
 
 void Board::answer_if_failed(caf::execution_unit* host) {
@@ -92,7 +126,7 @@ void Board::answer_if_failed(caf::execution_unit* host) {
   // While closing, who closes answers them.
   if (wanted || wanted.error().code == ErrorCode::closed) return;
   const caf::message error = failed_answer(wanted.error());
-  while (auto waiter = take_first(std::numeric_limits<Seq>::max())) answer(*waiter, error, host);
+  while (auto waiter = take_first(std::numeric_limits<Seq>::max())) answer(waiter->promise, error, host);
 }
 
 void Board::abandon(const caf::error& error) {
@@ -100,7 +134,10 @@ void Board::abandon(const caf::error& error) {
     const std::lock_guard lock(mutex_);
     abandoned_ = error;
   }
-  while (auto waiter = take_first(std::numeric_limits<Seq>::max())) answer(*waiter, caf::make_message(error), nullptr);
+  // From here on nobody comes to the board.
+  answer_durable(nullptr);
+  while (auto waiter = take_first(std::numeric_limits<Seq>::max()))
+    answer(waiter->promise, caf::make_message(error), nullptr);
 }
 
 }  // namespace actable::actors
@@ -110,7 +147,8 @@ namespace actable {
 void answer_when_durable(const LogActor& log, Seq seq, caf::response_promise promise, caf::message value) {
   auto* const gate = dynamic_cast<actors::LogGate*>(caf::actor_cast<caf::abstract_actor*>(log));
   if (gate == nullptr) {
-    promise.deliver(make_error(ErrorCode::unsupported, "the log is not one of a store in this process"));
+    const caf::error error = make_error(ErrorCode::unsupported, "the log is not one of a store in this process");
+    actors::Board::answer(promise, caf::make_message(error), nullptr);
     return;
   }
   gate->board().add(seq, std::move(promise), std::move(value));

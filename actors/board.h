@@ -8,6 +8,7 @@
 #include <caf/actor_addr.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,9 @@ struct Subscription {
   /// A notice has not been answered yet.
   bool waiting = false;
   bool told_failure = false;
+  /// Unsubscribed while a notice is on its way; kept until that is answered, so
+  /// that who subscribes again is not sent a second one meanwhile.
+  bool ended = false;
 };
 
 /// Who waits for the disk: outside of the log's actor, so that its crash loses
@@ -34,13 +38,23 @@ struct Subscription {
 class Board {
  public:
   /// `poke` has the log's actor receive `Advanced`.
-  Board(std::shared_ptr<store::StoreCore> store, std::function<void()> poke)
-      : store_(std::move(store)), poke_(std::move(poke)) {}
+  Board(std::shared_ptr<store::StoreCore> store, std::size_t waiters_max, std::function<void()> poke)
+      : store_(std::move(store)), waiters_max_(waiters_max), poke_(std::move(poke)) {}
+
+  /// The error for a request that would have to wait while as many wait as may:
+  /// to be asked before the request changes anything. A few more may come, as
+  /// many as there are actors that ask at the same time. None if there is room.
+  [[nodiscard]] caf::error full() const;
 
   /// Answers the promise with `value` once the write numbered `seq` is on disk,
   /// or with the error of `StoreCore::want_durable`, now or later; but with
-  /// indeterminate where that says closed, for the write has been made.
+  /// indeterminate where that says closed, for the write has been made. Takes
+  /// it also when the board is full.
   void add(Seq seq, caf::response_promise promise, caf::message value);
+
+  /// Answers a promise, from any thread: through the promise itself, that is for
+  /// the actor that made it, while it runs.
+  static void answer(const caf::response_promise& promise, caf::message with, caf::execution_unit* host);
 
   /// The durable number may have changed. Any thread; takes a lock of the
   /// scheduler's at most, and does nothing while the log's actor has yet to
@@ -61,7 +75,8 @@ class Board {
   /// Answers all with the error if nothing becomes durable any more.
   void answer_if_failed(caf::execution_unit* host);
 
-  /// Answers all who wait, and all who come later, with `error`.
+  /// Answers all who wait and all who come later: those whose write is on disk
+  /// by now as ever, the others with `error`.
   void abandon(const caf::error& error);
 
   [[nodiscard]] store::StoreCore& store() noexcept { return *store_; }
@@ -73,13 +88,15 @@ class Board {
     caf::message value;
   };
 
-  static void answer(Waiter& waiter, caf::message with, caf::execution_unit* host);
+  /// As `add`. Where it throws, the waiter is as it was, or on the board and empty.
+  void put_up(Seq seq, Waiter& waiter);
   [[nodiscard]] std::optional<Waiter> take_first(Seq up_to);
 
   const std::shared_ptr<store::StoreCore> store_;
+  const std::size_t waiters_max_;
   const std::function<void()> poke_;
   std::atomic<bool> poked_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::multimap<Seq, Waiter> waiters_;
   caf::error abandoned_;
   std::map<caf::actor_addr, Subscription> subscriptions_;

@@ -20,30 +20,48 @@ class Work : public std::enable_shared_from_this<Work> {
     board_.answer_durable(self_->context());
     board_.answer_if_failed(self_->context());
     std::vector<caf::actor_addr> ended;
+    const News now = news();
     for (auto& [address, subscription] : board_.subscriptions()) {
-      if (!announce(address, subscription)) ended.push_back(address);
+      if (!announce(address, subscription, now)) ended.push_back(address);
     }
     for (const caf::actor_addr& address : ended) board_.subscriptions().erase(address);
-    if (board_.store().log_failed()) tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
+    if (now.failed) tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
   }
 
   void subscribe(const DurableSubscriber& subscriber, Seq from) {
     const caf::actor_addr address = subscriber.address();
     Subscription& subscription = board_.subscriptions()[address];
+    subscription.ended = false;
     // A notice that is on its way may be of a number below `from`.
     subscription.told = from;
     subscription.told_failure = false;
-    if (!announce(address, subscription)) board_.subscriptions().erase(address);
+    if (!announce(address, subscription, news())) board_.subscriptions().erase(address);
   }
 
-  void unsubscribe(const DurableSubscriber& subscriber) { board_.subscriptions().erase(subscriber.address()); }
+  void unsubscribe(const DurableSubscriber& subscriber) {
+    const auto found = board_.subscriptions().find(subscriber.address());
+    if (found == board_.subscriptions().end()) return;
+    if (found->second.waiting) {
+      found->second.ended = true;
+    } else {
+      board_.subscriptions().erase(found);
+    }
+  }
 
  private:
-  /// Sends the notice that is due, if any. False when the subscriber is gone.
-  bool announce(const caf::actor_addr& address, Subscription& subscription) {
+  /// What there is to tell: the same for thousands of subscribers.
+  struct News {
+    Seq durable = 0;
+    bool failed = false;
+  };
+  [[nodiscard]] News news() const { return {board_.store().durable_seq(), board_.store().log_failed()}; }
+
+  /// Sends the notice that is due, if any. False when the subscription is over.
+  bool announce(const caf::actor_addr& address, Subscription& subscription, const News& news) {
     if (subscription.waiting) return true;
-    const Seq durable = board_.store().durable_seq();
-    const bool failed = board_.store().log_failed() && !subscription.told_failure;
+    if (subscription.ended) return false;
+    const Seq durable = news.durable;
+    const bool failed = news.failed && !subscription.told_failure;
     if (durable <= subscription.told && !failed) return true;
     const auto subscriber = caf::actor_cast<DurableSubscriber>(address);
     if (!subscriber) return false;
@@ -67,7 +85,7 @@ class Work : public std::enable_shared_from_this<Work> {
     const auto found = board_.subscriptions().find(address);
     if (found == board_.subscriptions().end()) return;
     found->second.waiting = false;
-    if (!announce(address, found->second)) board_.subscriptions().erase(address);
+    if (!announce(address, found->second, news())) board_.subscriptions().erase(address);
   }
 
   const LogWorker::pointer self_;
@@ -91,6 +109,7 @@ LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tre
       },
       [self, tree, load](durable_atom, Seq seq) -> caf::result<Seq> {
         const Taken taken(*load);
+        if (caf::error full = tree->board().full()) return full;
         auto promise = self->make_response_promise<Seq>();
         tree->board().add(seq, promise, caf::make_message(seq));
         return promise;

@@ -26,10 +26,13 @@ struct Work {
     if (const Result<Space> now = tree->existing_space(space.name())) serve(*now);
   }
 
-  /// Refuses what comes too late; and what writes, where nothing may be written.
+  /// Refuses what comes too late; what writes, where nothing may be written; and
+  /// what would wait for the disk where too many do.
   [[nodiscard]] caf::error refusal(const RequestOptions& options, bool writes = true) const {
     if (caf::error late = too_late(self, options)) return late;
-    return writes ? tree->write_refusal() : caf::error();
+    if (!writes) return {};
+    if (caf::error refused = tree->write_refusal()) return refused;
+    return options.durability == Durability::sync && logged ? tree->board().full() : caf::error();
   }
 
   /// How the table is to be asked. The actor never waits for the disk, but the

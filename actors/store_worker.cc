@@ -57,6 +57,9 @@ StoreWorker::behavior_type store_worker(StoreWorker::pointer self, std::shared_p
           return make_error(ErrorCode::unsupported,
                             "this store is pure memory: nothing in it can be made durable; set Options::directory");
         }
+        if (options.durability == Durability::sync) {
+          if (caf::error full = work->tree->board().full()) return full;
+        }
         Result<Seq> written = work->write(changes);
         if (!written || options.durability == Durability::async || *written == 0) return as_answer(std::move(written));
         auto promise = work->self->make_response_promise<Seq>();
@@ -65,6 +68,7 @@ StoreWorker::behavior_type store_worker(StoreWorker::pointer self, std::shared_p
       },
       [work](sync_atom) -> caf::result<Seq> {
         const Taken taken(*work->load);
+        if (caf::error full = work->tree->board().full()) return full;
         auto promise = work->self->make_response_promise<Seq>();
         const Seq last = work->tree->store().last_seq();
         work->tree->board().add(last, promise, caf::make_message(last));

@@ -13,11 +13,16 @@ namespace actable::actors {
 namespace {
 
 constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
+constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
 
 [[nodiscard]] Result<void> check(const ActorOptions& options) {
   if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
     return fail(ErrorCode::invalid_argument,
                 "ActorOptions::mailbox_max is " + std::to_string(options.mailbox_max) + "; it takes 1 to 2^20");
+  }
+  if (options.waiters_max < 1 || options.waiters_max > k_waiters_max) {
+    return fail(ErrorCode::invalid_argument,
+                "ActorOptions::waiters_max is " + std::to_string(options.waiters_max) + "; it takes 1 to 2^24");
   }
   if (options.restart_delay.count() < 0 || options.restart_delay_max < options.restart_delay) {
     return fail(ErrorCode::invalid_argument, "ActorOptions::restart_delay is " +
@@ -72,7 +77,7 @@ void Tree::begin(const Wiring& wiring) {
   auto [log, log_gate] = make_gate<LogGate, LogActor>(system_, "log", options_.mailbox_max);
   log_actor_ = log;
   // By address: the gate has the board.
-  board_ = std::make_shared<Board>(store::Access::core(store_).shared_from_this(),
+  board_ = std::make_shared<Board>(store::Access::core(store_).shared_from_this(), options_.waiters_max,
                                    [to = caf::actor_cast<caf::actor_addr>(log)] {
                                      const auto gate = caf::actor_cast<caf::strong_actor_ptr>(to);
                                      if (gate == nullptr) return;
@@ -231,7 +236,6 @@ Result<void> Tree::close() {
   // Here, because the log's actor may be between two lives. After a clean closing
   // that is all who waited; none of them may be told that nothing was changed.
   if (board_ != nullptr) {
-    board_->answer_durable(nullptr);
     board_->abandon(make_error(ErrorCode::indeterminate,
                                "the store was closed before the write was known to be on disk; it may or may not be "
                                "there after the store is opened again"));

@@ -145,9 +145,9 @@ struct ActorStats {
 
 /// Requests to one space; the values mean what the function of `Space` by that
 /// name says, and so do the errors. Any request can also fail with
-///   overloaded     too many requests wait, the deadline passed, the actor has
-///                  just crashed, or the disk is slower than the writers;
-///                  nothing changed
+///   overloaded     too many requests wait for the actor or for the disk, the
+///                  deadline passed, the actor has just crashed, or the disk is
+///                  slower than the writers; nothing changed
 ///   closed         the store is closed, or its supervisor gave the actor up
 ///   indeterminate  the actor crashed over this request or before it
 using SpaceActor =
@@ -207,6 +207,11 @@ struct ActorOptions {
   /// Requests that may wait for one actor before it refuses more (1 to 2^20).
   /// Each holds its key and value in memory.
   std::size_t mailbox_max = 4'096;
+  /// Requests that may wait for the disk, in all, before more of them are refused
+  /// with `overloaded` (1 to 2^24): writes with `Durability::sync`, `sync`, and
+  /// `durable`. Each holds its answer in memory. Promises handed to
+  /// `answer_when_durable` count, and are never refused.
+  std::size_t waiters_max = 65'536;
   /// A crashed actor is started again after this time; twice as long after each
   /// further crash within `restart_window`, up to `restart_delay_max`.
   std::chrono::milliseconds restart_delay{10};

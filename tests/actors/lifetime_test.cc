@@ -183,6 +183,7 @@ TEST_CASE("what cannot be started says why", "[lifetime]") {
   caf::actor_system_config config;
   caf::actor_system system(two_threads(config));
   CHECK(outcome(start(system, {}, {.mailbox_max = 0})) == "invalid_argument");
+  CHECK(outcome(start(system, {}, {.waiters_max = 0})) == "invalid_argument");
   CHECK(outcome(start(system, {}, {.restart_delay = std::chrono::milliseconds(-1)})) == "invalid_argument");
   CHECK(outcome(start(system, {}, {.restart_delay_max = std::chrono::milliseconds(1)})) == "invalid_argument");
   CHECK(outcome(start(system, {}, {.restart_window = std::chrono::milliseconds(0)})) == "invalid_argument");

@@ -89,6 +89,30 @@ TEST_CASE("a slow subscriber has one notice waiting, and then gets the latest nu
   CHECK(slow->numbers[1] >= last);
 }
 
+TEST_CASE("who unsubscribes and subscribes again has one notice waiting all the same", "[log]") {
+  Scene scene;
+  const auto slow = scene.subscribe(scene.stage.store().durable_seq());
+  slow->answers = false;
+  scene.write_through();
+  scene.stage.log_advances();
+  REQUIRE(slow->numbers.size() == 1);
+  caf::anon_send(scene.log(), unsubscribe_atom::value, scene.subscribers[0]);
+  caf::anon_send(scene.log(), subscribe_atom::value, scene.subscribers[0], slow->numbers[0]);
+  const Seq last = scene.write_through();
+  scene.stage.log_advances();
+  CHECK(slow->numbers.size() == 1);
+  answer_notices(scene.stage, scene.subscribers[0]);
+  REQUIRE(slow->numbers.size() == 2);
+  CHECK(slow->numbers[1] >= last);
+  // Unsubscribed while it waits, it ends with the answer.
+  caf::anon_send(scene.log(), unsubscribe_atom::value, scene.subscribers[0]);
+  scene.write_through();
+  scene.stage.log_advances();
+  answer_notices(scene.stage, scene.subscribers[0]);
+  CHECK(slow->numbers.size() == 2);
+  CHECK(scene.stage.tree().board().subscriptions().empty());
+}
+
 TEST_CASE("a subscription ends with its subscriber, and keeps nobody alive", "[log]") {
   Scene scene;
   const auto leaves = scene.subscribe(scene.stage.store().durable_seq());

@@ -237,6 +237,40 @@ TEST_CASE("an answer with durability comes when the write is on disk, and nobody
   CHECK(outcome(stage.ask<Seq>(stage.tree().log_actor(), durable_atom::value, must(**put))) == "ok");
 }
 
+TEST_CASE("while as many requests wait for the disk as may, more are refused before they change anything",
+          "[messages]") {
+  const TemporaryDirectory directory;
+  Stage stage(lazy_store(directory / "store"), {.waiters_max = 2});
+  const SpaceActor space = stage.space("s");
+  const StoreActor store = stage.tree().store_actor();
+  // Nobody waits for it.
+  caf::anon_send(space, put_atom::value, std::string("one-way"), std::string("v"), k_sync_request);
+  const auto first = stage.ask<Seq>(space, put_atom::value, "first", "v", k_sync_request);
+  const auto second = stage.ask<std::int64_t>(space, add_atom::value, "second", std::int64_t{1}, k_sync_request);
+  REQUIRE(outcome(first) == "pending");
+  REQUIRE(outcome(second) == "pending");
+
+  const std::vector<Change> changes{{Change::Kind::put, "s", "k", "batch"}};
+  CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request)) == "overloaded");
+  CHECK(outcome(stage.ask<bool>(space, erase_atom::value, "first", k_sync_request)) == "overloaded");
+  CHECK(outcome(stage.ask<std::int64_t>(space, add_atom::value, "k", std::int64_t{1}, k_sync_request)) == "overloaded");
+  CHECK(outcome(stage.ask<bool>(space, cas_atom::value, "k", Seq{0}, "v", k_sync_request)) == "overloaded");
+  CHECK(outcome(stage.ask<Seq>(store, write_atom::value, changes, k_sync_request)) == "overloaded");
+  CHECK(outcome(stage.ask<Seq>(store, sync_atom::value)) == "overloaded");
+  CHECK(outcome(stage.ask<Seq>(stage.tree().log_actor(), durable_atom::value, Seq{1})) == "overloaded");
+  const Space direct = must(stage.store().space("s"));
+  CHECK(must(direct.get("k")) == std::nullopt);
+  CHECK(must(direct.get("first")) == "v");
+  // Who does not wait is served.
+  CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_plain)) == "ok");
+
+  must(stage.store().wait_durable(stage.store().last_seq()));
+  stage.log_advances();
+  CHECK(outcome(first) == "ok");
+  CHECK(outcome(second) == "ok");
+  CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "w", k_sync_request)) == "pending");
+}
+
 TEST_CASE("the actor of a space that was dropped and made again serves the new one, also after a crash", "[messages]") {
   Stage stage;
   const SpaceActor space = stage.space("s");
