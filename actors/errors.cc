@@ -12,6 +12,7 @@ namespace {
 constexpr caf::atom_value k_category = caf::atom("actable");
 // CAF takes an error of code 0 for none.
 constexpr std::uint8_t k_first = 1;
+constexpr std::uint8_t k_last = static_cast<std::uint8_t>(ErrorCode::no_memory) + k_first;
 
 Error of_system(caf::sec code) {
   switch (code) {
@@ -38,6 +39,7 @@ caf::error make_error(ErrorCode code, std::string message) {
 Error to_error(const caf::error& error) {
   if (!error) return {ErrorCode::indeterminate, "no error was given"};
   if (error.category() == k_category) {
+    if (error.code() > k_last) return {ErrorCode::indeterminate, "an error of a later version: " + to_string(error)};
     const caf::message& context = error.context();
     return {static_cast<ErrorCode>(error.code() - k_first),
             context.match_elements<std::string>() ? context.get_as<std::string>(0) : std::string()};

@@ -27,7 +27,7 @@ StoreActor StoreActors::actor() const { return tree_->store_actor(); }
 LogActor StoreActors::log() const { return tree_->log_actor(); }
 
 Result<SpaceActor> StoreActors::space_actor(std::string_view name, SpaceOptions options) {
-  return tree_->space_actor(name, options);
+  return store::guarded("the actor of a space", [&] { return tree_->space_actor(name, options); });
 }
 
 std::vector<ActorStats> StoreActors::stats() const { return tree_->actor_stats(); }

@@ -222,7 +222,8 @@ void Tree::report(LogLevel level, const std::string& message) const {
 
 Result<void> Tree::close() {
   const std::lock_guard closing(close_mutex_);
-  if (std::exchange(closed_, true)) return {};
+  // From inside a visitor the store refuses to close: then this is another try.
+  if (std::exchange(closed_, true)) return store_.close();
   const caf::error closed = make_error(ErrorCode::closed, "the store is closed; start it again");
   const std::lock_guard spaces(spaces_mutex_);
   no_more_spaces_ = true;

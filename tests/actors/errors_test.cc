@@ -25,6 +25,12 @@ TEST_CASE("every error code comes back from an answer as it was, with its messag
   CHECK(to_error(caf::error(code)).code == code);
 }
 
+TEST_CASE("an error code that is not known claims nothing", "[errors]") {
+  constexpr std::uint8_t k_unknown = 200;
+  const caf::error later(k_unknown, make_error(ErrorCode::closed).category());
+  CHECK(to_error(later).code == ErrorCode::indeterminate);
+}
+
 TEST_CASE("errors of the actor system never claim that nothing was changed, where something may have been",
           "[errors]") {
   CHECK(to_error(caf::sec::request_receiver_down).code == ErrorCode::indeterminate);
