@@ -208,6 +208,8 @@ void Tree::turn_read_only(const std::string& reason) {
     writes_refused_.store(true, std::memory_order_release);
   }
   store::Access::core(store_).refuse_writes(reason);
+  // Where there is no log, nobody else says so.
+  if (in_memory_) report(LogLevel::error, "requests to write are refused from now on: " + reason);
   tell_host(reason);
 }
 

@@ -178,6 +178,21 @@ TEST_CASE("a system that ends closes the store, cleanly, though nobody stopped i
   CHECK(must(must(reopened.space("s")).get("k")) == "v");
 }
 
+TEST_CASE("stopping from inside a visitor is refused, and done when it is tried again", "[lifetime]") {
+  const TemporaryDirectory directory;
+  caf::actor_system_config config;
+  caf::actor_system system(two_threads(config));
+  StoreActors store = must(start(system, options_in(directory)));
+  Space space = must(store.store().space("s"));
+  must(space.put("k", "v"));
+  std::string inside;
+  REQUIRE(must(space.visit("k", [&](const Entry&) { inside = outcome(store.stop()); })));
+  CHECK(inside == "invalid_argument");
+  CHECK(must(space.get("k")) == "v");
+  must(store.stop());
+  CHECK(outcome(space.get("k")) == "closed");
+}
+
 TEST_CASE("what cannot be started says why", "[lifetime]") {
   const TemporaryDirectory directory;
   caf::actor_system_config config;

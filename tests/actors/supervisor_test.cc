@@ -199,6 +199,22 @@ TEST_CASE("a log's actor that is given up leaves nobody waiting", "[supervisor]"
   CHECK(stage.stats_of("log").state == State::stopped);
 }
 
+TEST_CASE("a store in memory that takes no more writes by message says so", "[supervisor]") {
+  std::vector<std::string> errors;
+  Options options;
+  options.log = [&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::error) errors.emplace_back(line);
+  };
+  Stage stage(options, {.restarts_max = 0});
+  const SpaceActor space = stage.space("s");
+  stage.crash("store");
+  stage.run();
+  REQUIRE(errors.size() == 1);
+  CHECK_THAT(errors[0], ContainsSubstring("the actor store crashed"));
+  CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_plain)) == "read_only");
+  CHECK(outcome(stage.ask<Found>(space, get_atom::value, "k", k_plain)) == "ok");
+}
+
 TEST_CASE("nobody can end an actor with its handle", "[supervisor]") {
   Stage stage;
   const SpaceActor space = stage.space("s");
