@@ -64,7 +64,8 @@ struct StoreStats {
   /// Since the log's thread took up the oldest write that is not yet on disk, or,
   /// held up by a slow disk, last looked for writes; 0 when all are on disk.
   std::chrono::microseconds durable_lag{0};
-  /// True after a failed write or sync of the log; `read_only_reason` says which.
+  /// True after a failed write or sync of the log, and after too many crashes of
+  /// an actor; `read_only_reason` says which.
   bool read_only = false;
   std::string read_only_reason{};
   RecoveryStats recovery{};
