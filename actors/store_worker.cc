@@ -47,7 +47,7 @@ StoreWorker::behavior_type store_worker(StoreWorker::pointer self, std::shared_p
   return {
       [work](open_atom, const std::string& name) -> caf::result<SpaceActor> {
         const Taken taken(*work->load);
-        return as_answer(work->tree->space_actor(name, {}));
+        return as_answer(work->tree->open(name));
       },
       [work](write_atom, const std::vector<Change>& changes, const RequestOptions& options) -> caf::result<Seq> {
         const Taken taken(*work->load);

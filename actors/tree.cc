@@ -151,6 +151,17 @@ Result<Space> Tree::existing_space(std::string_view name) { return store::Access
 Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options) {
   Result<Space> space = store_.space(name, options);
   if (!space) return std::unexpected(std::move(space.error()));
+  return actor_of(name, *std::move(space));
+}
+
+Result<SpaceActor> Tree::open(std::string_view name) {
+  Result<Space> space = existing_space(name);
+  if (!space && space.error().code == ErrorCode::not_found) space = store::Access::space_at_once(store_, name, {});
+  if (!space) return std::unexpected(std::move(space.error()));
+  return actor_of(name, *std::move(space));
+}
+
+Result<SpaceActor> Tree::actor_of(std::string_view name, Space space) {
   const std::lock_guard lock(spaces_mutex_);
   if (no_more_spaces_) return fail(ErrorCode::closed, "the store is closed; start it again");
   if (const auto known = space_actors_.find(name); known != space_actors_.end()) {
@@ -158,7 +169,7 @@ Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options
     gate->tell(caf::make_message(Renew{}));
     return known->second;
   }
-  return add_space(std::string(name), *std::move(space));
+  return add_space(std::string(name), std::move(space));
 }
 
 SpaceActor Tree::add_space(const std::string& name, Space space) {
@@ -227,8 +238,11 @@ Result<void> Tree::close() {
   // From inside a visitor the store refuses to close: then this is another try.
   if (std::exchange(closed_, true)) return store_.close();
   const caf::error closed = make_error(ErrorCode::closed, "the store is closed; start it again");
-  const std::lock_guard spaces(spaces_mutex_);
-  no_more_spaces_ = true;
+  {
+    // Not for longer: an actor may be waiting for it.
+    const std::lock_guard spaces(spaces_mutex_);
+    no_more_spaces_ = true;
+  }
   std::vector<Child> children;
   {
     const std::lock_guard lock(mutex_);

@@ -60,6 +60,10 @@ class Tree : public std::enable_shared_from_this<Tree> {
 
   /// Fails as `StoreActors::space_actor`.
   [[nodiscard]] Result<SpaceActor> space_actor(std::string_view name, SpaceOptions options);
+  /// The actor of a space, whatever its options; one that is not there is made as
+  /// `SpaceOptions` say if nothing is said. Never waits: fails with overloaded
+  /// where it would have to, and as `Store::space`.
+  [[nodiscard]] Result<SpaceActor> open(std::string_view name);
   /// The space of that name, whatever its options. Fails as StoreCore::existing_space.
   [[nodiscard]] Result<Space> existing_space(std::string_view name);
 
@@ -88,6 +92,8 @@ class Tree : public std::enable_shared_from_this<Tree> {
        ActorOptions actors);
   void begin(const Wiring& wiring);
   void add_child(Child child);
+  [[nodiscard]] Result<void> close_all();
+  [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);
   [[nodiscard]] SpaceActor add_space(const std::string& name, Space space);
 
   caf::actor_system& system_;

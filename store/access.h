@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file.h"
+#include "store/checks.h"
 #include "store/store_core.h"
 
 #include <actable/store.h>
@@ -30,6 +31,13 @@ struct Access {
   /// As StoreCore::existing_space.
   [[nodiscard]] static Result<Space> existing_space(Store& store, std::string_view name) {
     auto core = store.core_->existing_space(name);
+    if (!core) return std::unexpected(std::move(core.error()));
+    return Space(*std::move(core));
+  }
+
+  /// As Store::space, by a caller that may not wait: see StoreCore::space.
+  [[nodiscard]] static Result<Space> space_at_once(Store& store, std::string_view name, SpaceOptions options) {
+    auto core = guarded("the space", [&] { return store.core_->space(name, options, true); });
     if (!core) return std::unexpected(std::move(core.error()));
     return Space(*std::move(core));
   }

@@ -54,7 +54,7 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::make_space(std::uint32_t id, std::
   return space;
 }
 
-Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name, SpaceOptions options) {
+Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name, SpaceOptions options, bool no_wait) {
   // Before the write, after which nothing may fail any more.
   decltype(spaces_) entry;
   const auto place = entry.emplace(std::string(name), nullptr).first;
@@ -63,7 +63,7 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name
   place->second = *made;
   if ((*made)->logged()) {
     const std::string value = encode_space(next_space_id_);
-    auto written = catalog_->write({name, value, false, {}}, SpaceCore::Always{});
+    auto written = catalog_->write({name, value, false, {.no_wait = no_wait}}, SpaceCore::Always{});
     if (!written) {
       if (auto own = context()) clear_table(**made, **own);
       return std::unexpected(std::move(written.error()));
@@ -90,14 +90,20 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::existing_space(std::string_view na
   return fail(ErrorCode::not_found, "there is no space '" + std::string(name) + "'; open it first");
 }
 
-Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, SpaceOptions options) {
+Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, SpaceOptions options, bool no_wait) {
   if (auto checked = check_space_name(name); !checked) return std::unexpected(checked.error());
   std::shared_ptr<SpaceCore> found = find_space(name);
   if (found == nullptr) {
-    const std::lock_guard changes(changes_mutex_);
+    std::unique_lock changes(changes_mutex_, std::defer_lock);
+    if (!no_wait) changes.lock();
+    if (!changes.owns_lock() && !changes.try_lock()) {
+      return fail(ErrorCode::overloaded,
+                  "spaces are being made or dropped, and this call may not wait for that; "
+                  "nothing was changed, try again later");
+    }
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
     found = find_space(name);
-    if (found == nullptr) return create_space(name, options);
+    if (found == nullptr) return create_space(name, options, no_wait);
   }
   if (found->options().logged != options.logged) {
     return fail(ErrorCode::invalid_argument,

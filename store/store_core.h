@@ -46,7 +46,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   StoreCore(const StoreCore&) = delete;
   StoreCore& operator=(const StoreCore&) = delete;
 
-  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> space(std::string_view name, SpaceOptions options);
+  /// With `no_wait` a space that would have to be made while another call makes
+  /// or drops one, or while the log has no room, is refused with overloaded.
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> space(std::string_view name, SpaceOptions options,
+                                                         bool no_wait = false);
   /// The space of that name, whatever its options; makes none. Fails with not_found and closed.
   [[nodiscard]] Result<std::shared_ptr<SpaceCore>> existing_space(std::string_view name) const;
   [[nodiscard]] Result<bool> drop_space(std::string_view name);
@@ -126,7 +129,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // The catalog (catalog.cc): space 0, whose keys are the names of the others.
   [[nodiscard]] Result<std::shared_ptr<SpaceCore>> make_space(std::uint32_t id, std::string_view name,
                                                               SpaceOptions options);
-  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> create_space(std::string_view name, SpaceOptions options);
+  [[nodiscard]] Result<std::shared_ptr<SpaceCore>> create_space(std::string_view name, SpaceOptions options,
+                                                                bool no_wait);
   void reclaim_dropped();
   /// True when the calling thread is inside a function of the user's that the store called.
   [[nodiscard]] bool inside_visitor() noexcept;

@@ -160,7 +160,10 @@ using SpaceActor =
                      caf::replies_to<stats_atom>::with<SpaceStats>>;
 
 /// Requests to the store:
-///   open   the actor of a space, which is created if it is not there
+///   open   the actor of a space, whatever its options; one that is not there is
+///          created with the default ones. Fails as `Store::space`, and with
+///          `overloaded` rather than wait for the disk or for others who create
+///          or drop spaces
 ///   write  a batch, as `Store::write`
 ///   sync   as `Store::sync`, without blocking anyone
 ///   stats  as `Store::stats`, and of the actors
@@ -261,8 +264,8 @@ class StoreActors {
   [[nodiscard]] LogActor log() const;
 
   /// The actor of a space, which is opened or created: one for each name. After
-  /// the space was dropped it answers `closed`, until it is asked for again.
-  /// Fails as `Store::space`.
+  /// the space was dropped it answers `closed`, until it is asked for again; it
+  /// stays until the store stops. Fails as `Store::space`.
   [[nodiscard]] Result<SpaceActor> space_actor(std::string_view name, SpaceOptions options = {});
 
   [[nodiscard]] std::vector<ActorStats> stats() const;

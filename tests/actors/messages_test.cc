@@ -3,8 +3,11 @@
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/wait.h"
 
 #include <caf/send.hpp>
+
+#include <thread>
 
 using namespace actable;
 using namespace actable::test;
@@ -320,4 +323,37 @@ TEST_CASE("where the disk is slower than the writers, requests are refused and n
   CHECK(outcome(stage.ask<Seq>(stage.tree().store_actor(), write_atom::value, changes, k_plain)) == "overloaded");
   CHECK(stage.store().stats().log.waits == 0);
   files.heal();
+}
+
+TEST_CASE("the store's actor waits neither for the disk nor for others when it is to open a space", "[messages]") {
+  const TemporaryDirectory directory;
+  FaultyFileSystem files;
+  Options options = lazy_store(directory / "store");
+  options.write_interval = std::chrono::milliseconds(1);
+  options.write_deadline = std::chrono::seconds(60);
+  Stage stage(options, {}, files);
+  const StoreActor store = stage.tree().store_actor();
+  const SpaceActor space = stage.space("s");
+  must(stage.store().sync());
+  files.delay(Call::write, std::chrono::seconds(60));
+  // Values become smaller until not even the name of a space has room.
+  constexpr std::size_t k_largest = 20'000;
+  for (std::size_t bytes = k_largest; bytes != 0; bytes /= 2) {
+    const std::string value(bytes, 'v');
+    while (outcome(stage.ask<Seq>(space, put_atom::value, "k", value, k_plain)) == "ok") continue;
+  }
+  CHECK(outcome(stage.ask<SpaceActor>(store, open_atom::value, "new")) == "overloaded");
+  CHECK(stage.store().stats().log.waits == 0);
+
+  std::thread other([&] { (void)stage.store().space("other"); });
+  const auto waits_for_the_other = [&] {
+    const auto opened = stage.ask<SpaceActor>(store, open_atom::value, "new");
+    return outcome(opened) == "overloaded" && message(**opened).find("made or dropped") != std::string::npos;
+  };
+  CHECK_NOTHROW(until("the other makes its space", waits_for_the_other));
+  // One that is there is nobody's to wait for.
+  CHECK(outcome(stage.ask<SpaceActor>(store, open_atom::value, "s")) == "ok");
+  files.heal();
+  other.join();
+  until("there is room", [&] { return outcome(stage.ask<SpaceActor>(store, open_atom::value, "new")) == "ok"; });
 }
