@@ -23,6 +23,14 @@ struct Work {
   }
 
   [[nodiscard]] Result<Seq> write(const std::vector<Change>& changes) {
+    Result<Seq> written = write_to_known(changes);
+    if (written || written.error().code != ErrorCode::closed) return written;
+    // A space was dropped, and nothing changed; there may be a new one of its name.
+    spaces.clear();
+    return write_to_known(changes);
+  }
+
+  [[nodiscard]] Result<Seq> write_to_known(const std::vector<Change>& changes) {
     Batch batch;
     for (const Change& change : changes) {
       const Result<const Space*> at = space(change.space);
@@ -31,10 +39,7 @@ struct Work {
           change.kind == Change::Kind::put ? batch.put(**at, change.key, change.value) : batch.erase(**at, change.key);
       if (!added) return std::unexpected(std::move(added.error()));
     }
-    Result<Seq> written = tree->store().write(batch, {.no_wait = true});
-    // A space was dropped; there may be a new one of its name.
-    if (!written && written.error().code == ErrorCode::closed) spaces.clear();
-    return written;
+    return tree->store().write(batch, {.no_wait = true});
   }
 };
 
