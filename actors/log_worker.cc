@@ -11,8 +11,12 @@ class Work : public std::enable_shared_from_this<Work> {
  public:
   Work(LogWorker::pointer self, std::shared_ptr<Tree> tree)
       : self_(self), tree_(std::move(tree)), board_(tree_->board()) {
-    // Answers to the actor before this one come to nobody.
-    for (auto& [address, subscription] : board_.subscriptions()) subscription.waiting = false;
+    // Answers to the actor before this one come to nobody, and so does the news
+    // of a subscriber's end.
+    for (auto& [address, subscription] : board_.subscriptions()) {
+      subscription.waiting = false;
+      watch(address);
+    }
   }
 
   void look() {
@@ -24,18 +28,20 @@ class Work : public std::enable_shared_from_this<Work> {
     for (auto& [address, subscription] : board_.subscriptions()) {
       if (!announce(address, subscription, now)) ended.push_back(address);
     }
-    for (const caf::actor_addr& address : ended) board_.subscriptions().erase(address);
+    for (const caf::actor_addr& address : ended) end(address);
     if (now.failed) tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
   }
 
   void subscribe(const DurableSubscriber& subscriber, Seq from) {
     const caf::actor_addr address = subscriber.address();
-    Subscription& subscription = board_.subscriptions()[address];
+    const auto [found, is_new] = board_.subscriptions().try_emplace(address);
+    if (is_new) watch(address);
+    Subscription& subscription = found->second;
     subscription.ended = false;
     // A notice that is on its way may be of a number below `from`.
     subscription.told = from;
     subscription.told_failure = false;
-    if (!announce(address, subscription, news())) board_.subscriptions().erase(address);
+    if (!announce(address, subscription, news())) end(address);
   }
 
   void unsubscribe(const DurableSubscriber& subscriber) {
@@ -44,11 +50,21 @@ class Work : public std::enable_shared_from_this<Work> {
     if (found->second.waiting) {
       found->second.ended = true;
     } else {
-      board_.subscriptions().erase(found);
+      end(subscriber.address());
     }
   }
 
+  /// Ends a subscription that there may be.
+  void end(const caf::actor_addr& address) {
+    if (board_.subscriptions().erase(address) != 0) self_->demonitor(address);
+  }
+
  private:
+  /// Has `end` called when the subscriber has ended, whatever it has not answered.
+  void watch(const caf::actor_addr& address) {
+    if (const auto subscriber = caf::actor_cast<caf::actor>(address)) self_->monitor(subscriber);
+  }
+
   /// What there is to tell: the same for thousands of subscribers.
   struct News {
     Seq durable = 0;
@@ -65,19 +81,20 @@ class Work : public std::enable_shared_from_this<Work> {
     if (durable <= subscription.told && !failed) return true;
     const auto subscriber = caf::actor_cast<DurableSubscriber>(address);
     if (!subscriber) return false;
-    subscription.waiting = true;
     const auto answered = [work = shared_from_this(), address] { work->answered(address); };
-    const auto gone = [work = shared_from_this(), address](const caf::error&) {
-      work->board_.subscriptions().erase(address);
-    };
+    // An error is an answer too.
+    const auto refused = [answered](const caf::error&) { answered(); };
+    // What was told is written down afterwards: where memory runs out, the next
+    // actor of the log tells it again.
     if (durable > subscription.told) {
+      self_->request(subscriber, caf::infinite, durable_atom::value, durable).then(answered, refused);
       subscription.told = durable;
-      self_->request(subscriber, caf::infinite, durable_atom::value, durable).then(answered, gone);
     } else {
-      subscription.told_failure = true;
       self_->request(subscriber, caf::infinite, failed_atom::value, board_.store().stats().read_only_reason)
-          .then(answered, gone);
+          .then(answered, refused);
+      subscription.told_failure = true;
     }
+    subscription.waiting = true;
     return true;
   }
 
@@ -85,7 +102,7 @@ class Work : public std::enable_shared_from_this<Work> {
     const auto found = board_.subscriptions().find(address);
     if (found == board_.subscriptions().end()) return;
     found->second.waiting = false;
-    if (!announce(address, found->second, news())) board_.subscriptions().erase(address);
+    if (!announce(address, found->second, news())) end(address);
   }
 
   const LogWorker::pointer self_;
@@ -98,6 +115,7 @@ class Work : public std::enable_shared_from_this<Work> {
 LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tree> tree, std::shared_ptr<Load> load) {
   be_worker(self, load);
   const auto work = std::make_shared<Work>(self, tree);
+  self->set_down_handler([work](caf::down_msg& down) { work->end(down.source); });
   return {
       [work, load](subscribe_atom, const DurableSubscriber& subscriber, Seq from) {
         const Taken taken(*load);

@@ -175,14 +175,16 @@ using StoreActor = caf::typed_actor<caf::replies_to<open_atom, std::string>::wit
 /// Who wants to be told of durable numbers: `durable` with the number up to
 /// which every write is on disk, `failed` with the reason once nothing becomes
 /// durable any more. The next notice is sent when the one before was answered,
-/// which CAF does when the handler returns: a slow subscriber is told less
+/// which CAF does when the handler returns, or with an error: a slow subscriber is told less
 /// often, and never has more than one notice waiting.
 using DurableSubscriber = caf::typed_actor<caf::reacts_to<durable_atom, Seq>, caf::reacts_to<failed_atom, std::string>>;
 
 /// Requests to the log:
 ///   subscribe    tells the subscriber of every durable number above `from`, one
 ///                message for each round of the log that raised it. A second
-///                subscription replaces the first; it ends with the subscriber
+///                subscription replaces the first; it ends with the subscriber.
+///                Who sends it as a request learns that it was taken: one that
+///                is sent one-way is lost if the actor crashes over it
 ///   unsubscribe  ends it
 ///   durable      answered when the write of that number is on disk; fails as
 ///                `Store::wait_durable`

@@ -157,7 +157,10 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
                   },
                   [](failed_atom, const std::string&) {}};
         });
-    caf::anon_send(tree->log_actor(), subscribe_atom::value, subscriber, Seq{0});
+    // As a request: a crash must not come before it.
+    caf::scoped_actor(system)
+        ->request(tree->log_actor(), caf::infinite, subscribe_atom::value, subscriber, Seq{0})
+        .receive([] {}, [](const caf::error& error) { FAIL(to_error(error).message); });
 
     std::array<std::unique_ptr<Client>, 3> clients;
     std::vector<std::thread> threads;

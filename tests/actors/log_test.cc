@@ -4,6 +4,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
 
+#include <caf/sec.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -131,6 +132,43 @@ TEST_CASE("a subscription ends with its subscriber, and keeps nobody alive", "[l
   CHECK(goes->numbers.empty());
   CHECK(held.use_count() == 1);
   CHECK(scene.stage.tree().board().subscriptions().empty());
+}
+
+TEST_CASE("a subscription ends with a subscriber that still owes an answer and whose handle is kept", "[log]") {
+  Scene scene;
+  for (const bool log_crashes : {false, true}) {
+    const auto dies = scene.subscribe(scene.stage.store().durable_seq());
+    dies->answers = false;
+    scene.write_through();
+    scene.stage.log_advances();
+    CHECK(dies->numbers.size() == 1);
+    if (log_crashes) {
+      scene.stage.crash("log");
+      scene.stage.run();
+    }
+    caf::anon_send_exit(scene.subscribers.back(), caf::exit_reason::kill);
+    scene.stage.pass(std::chrono::seconds(1));
+    CHECK(scene.stage.tree().board().subscriptions().empty());
+  }
+}
+
+TEST_CASE("a subscriber that answers with an error is told of the next number all the same", "[log]") {
+  Scene scene;
+  std::vector<Seq> numbers;
+  const DurableSubscriber subscriber =
+      scene.stage.system().spawn<caf::hidden>([&](DurableSubscriber::pointer) -> DurableSubscriber::behavior_type {
+        return {[&](durable_atom, Seq seq) -> caf::result<void> {
+                  numbers.push_back(seq);
+                  return caf::sec::runtime_error;
+                },
+                [](failed_atom, const std::string&) {}};
+      });
+  caf::anon_send(scene.log(), subscribe_atom::value, subscriber, scene.stage.store().durable_seq());
+  for (std::size_t told = 1; told <= 3; ++told) {
+    scene.write_through();
+    scene.stage.log_advances();
+    CHECK(numbers.size() == told);
+  }
 }
 
 TEST_CASE("an actor hands over a promise, and goes on", "[log]") {
