@@ -12,10 +12,19 @@ namespace actable::actors {
 namespace {
 
 [[nodiscard]] caf::message failed_answer(const Error& error) {
-  if (error.code != ErrorCode::closed) return caf::make_message(make_error(error.code, error.message));
-  return caf::make_message(
-      make_error(ErrorCode::indeterminate, "the store was closed before the write was known to be on disk (" +
-                                               error.message + "); it may or may not be there then"));
+  switch (error.code) {
+    case ErrorCode::closed:
+      return caf::make_message(
+          make_error(ErrorCode::indeterminate, "the store was closed before the write was known to be on disk (" +
+                                                   error.message + "); it may or may not be there then"));
+    case ErrorCode::overloaded:
+      return caf::make_message(
+          make_error(ErrorCode::indeterminate,
+                     "more threads use stores than can, so that it is not known whether the write is on disk; it may "
+                     "or may not be there after the store is opened again"));
+    default:
+      return caf::make_message(make_error(error.code, error.message));
+  }
 }
 
 }  // namespace
@@ -123,8 +132,8 @@ void Board::answer_if_failed(caf::execution_unit* host) {
     first = waiters_.begin()->first;
   }
   const auto wanted = store_->want_durable(first);
-  // While closing, who closes answers them.
-  if (wanted || wanted.error().code == ErrorCode::closed) return;
+  // Any other error says that the log was not asked. While closing, who closes answers them.
+  if (wanted || wanted.error().code != ErrorCode::indeterminate) return;
   const caf::message error = failed_answer(wanted.error());
   while (auto waiter = take_first(std::numeric_limits<Seq>::max())) answer(waiter->promise, error, host);
 }

@@ -48,8 +48,8 @@ class Board {
 
   /// Answers the promise with `value` once the write numbered `seq` is on disk,
   /// or with the error of `StoreCore::want_durable`, now or later; but with
-  /// indeterminate where that says closed, for the write has been made. Takes
-  /// it also when the board is full.
+  /// indeterminate where that says that nothing was changed, for the write has
+  /// been made. Takes it also when the board is full.
   void add(Seq seq, caf::response_promise promise, caf::message value);
 
   /// Answers a promise, from any thread: through the promise itself, that is for

@@ -8,6 +8,9 @@
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <functional>
+#include <thread>
+
 using namespace actable;
 using namespace actable::test;
 
@@ -286,4 +289,41 @@ TEST_CASE("closing answers who waits for the disk, though the log's actor has cr
   must(scene.stage.tree().close());
   scene.stage.run();
   CHECK(outcome(put) == "ok");
+}
+
+TEST_CASE("a thread for which the store has no place leaves nobody with an answer that is wrong", "[log]") {
+  Scene scene;
+  const SpaceActor space = scene.stage.space("s");
+  const auto waits = scene.stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
+  const Seq written = scene.stage.store().last_seq();
+  using Keeper = caf::typed_actor<caf::replies_to<int>::with<int>>;
+  caf::response_promise promise;
+  const Keeper keeper = scene.stage.system().spawn<caf::hidden>([&](Keeper::pointer self) -> Keeper::behavior_type {
+    return {[&promise, self](int) -> caf::result<int> {
+      auto made = self->make_response_promise<int>();
+      promise = made;
+      return made;
+    }};
+  });
+  const auto handed_over = scene.stage.ask<int>(keeper, 1);
+
+  std::string get;
+  std::thread([&] {
+    struct AtTheEnd {
+      std::function<void()> act;
+      ~AtTheEnd() { act(); }
+    };
+    // Before the thread gets its place, and so run after it has given it up.
+    thread_local AtTheEnd at_the_end{[&] {
+      get = outcome(scene.space.get("k"));
+      answer_when_durable(scene.log(), written, promise, caf::make_message(1));
+      scene.stage.tree().board().answer_if_failed(nullptr);
+    }};
+    (void)scene.space.get("k");
+  }).join();
+  REQUIRE(get == "overloaded");
+  scene.stage.run();
+  CHECK(outcome(waits) == "pending");
+  // The write was made: not `overloaded`, which says that nothing was changed.
+  CHECK(outcome(handed_over) == "indeterminate");
 }
