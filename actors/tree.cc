@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
 constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
+// Longer times would not fit into a point of the clock, which counts nanoseconds.
+constexpr std::chrono::hours k_time_max{24 * 365};
 
 [[nodiscard]] Result<void> check(const ActorOptions& options) {
   if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
@@ -23,6 +25,12 @@ constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
   if (options.waiters_max < 1 || options.waiters_max > k_waiters_max) {
     return fail(ErrorCode::invalid_argument,
                 "ActorOptions::waiters_max is " + std::to_string(options.waiters_max) + "; it takes 1 to 2^24");
+  }
+  if (options.restart_delay_max > k_time_max || options.restart_window > k_time_max) {
+    return fail(ErrorCode::invalid_argument,
+                "ActorOptions::restart_delay_max is " + std::to_string(options.restart_delay_max.count()) +
+                    " ms and restart_window " + std::to_string(options.restart_window.count()) +
+                    " ms; they take 365 days at most");
   }
   if (options.restart_delay.count() < 0 || options.restart_delay_max < options.restart_delay) {
     return fail(ErrorCode::invalid_argument, "ActorOptions::restart_delay is " +
@@ -219,13 +227,15 @@ void Tree::turn_read_only(const std::string& reason) {
     writes_refused_.store(true, std::memory_order_release);
   }
   store::Access::core(store_).refuse_writes(reason);
-  // Where there is no log, nobody else says so.
-  if (in_memory_) report(LogLevel::error, "requests to write are refused from now on: " + reason);
   tell_host(reason);
+  // Last: it is a function of the host's, which may throw.
+  report(LogLevel::error,
+         (in_memory_ ? "requests to write are refused from now on: " : "the store takes no more writes: ") + reason);
 }
 
 void Tree::tell_host(const std::string& reason) {
-  if (host_told_.exchange(true)) return;
+  // relaxed: whoever is first tells; nothing else hangs on it.
+  if (host_told_.exchange(true, std::memory_order_relaxed)) return;
   if (const auto host = caf::actor_cast<caf::actor>(host_)) caf::anon_send(host, read_only_atom::value, reason);
 }
 

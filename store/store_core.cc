@@ -129,9 +129,7 @@ bool StoreCore::log_failed() const noexcept {
 
 void StoreCore::refuse_writes(std::string_view reason) {
   const std::shared_ptr<wal::Log> log = find_log();
-  if (log == nullptr) return;
-  log->refuse_writes(reason);
-  report(LogLevel::error, "the store takes no more writes: " + std::string(reason));
+  if (log != nullptr) log->refuse_writes(reason);
 }
 
 Result<Seq> StoreCore::sync() {

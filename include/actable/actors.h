@@ -223,7 +223,7 @@ struct ActorOptions {
   std::chrono::milliseconds restart_delay_max{1'000};
   /// More crashes of one actor than `restarts_max` within `restart_window`: it
   /// is given up, and the store takes no more writes, for something is wrong
-  /// that starting again does not mend.
+  /// that starting again does not mend. Neither time is longer than 365 days.
   unsigned restarts_max = 10;
   std::chrono::milliseconds restart_window{60'000};
   /// Told `(read_only_atom, std::string)`, with the reason, when the store takes

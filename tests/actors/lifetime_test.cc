@@ -202,6 +202,10 @@ TEST_CASE("what cannot be started says why", "[lifetime]") {
   CHECK(outcome(start(system, {}, {.restart_delay = std::chrono::milliseconds(-1)})) == "invalid_argument");
   CHECK(outcome(start(system, {}, {.restart_delay_max = std::chrono::milliseconds(1)})) == "invalid_argument");
   CHECK(outcome(start(system, {}, {.restart_window = std::chrono::milliseconds(0)})) == "invalid_argument");
+  // For ever, it may seem; but no clock counts so far.
+  constexpr auto k_longest = std::chrono::milliseconds::max();
+  CHECK(outcome(start(system, {}, {.restart_window = k_longest})) == "invalid_argument");
+  CHECK(outcome(start(system, {}, {.restart_delay_max = k_longest})) == "invalid_argument");
   const StoreActors first = must(start(system, options_in(directory)));
   CHECK(outcome(start(system, options_in(directory))) == "locked");
 }

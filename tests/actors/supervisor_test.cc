@@ -235,3 +235,28 @@ TEST_CASE("nobody can end an actor with its handle", "[supervisor]") {
   CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_plain)) == "ok");
   CHECK(outcome(stage.ask<Seq>(stage.tree().store_actor(), write_atom::value, std::vector<Change>{}, k_plain)) == "ok");
 }
+
+TEST_CASE("the host is told that the store takes no more writes, though its function for lines throws",
+          "[supervisor]") {
+  caf::actor_system_config config;
+  config.set("scheduler.policy", caf::atom("testing"));
+  caf::actor_system system(config);
+  auto& scheduler = dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+  const auto at = GENERATE(LogLevel::error, LogLevel::warning);
+  const TemporaryDirectory directory;
+  Options options = lazy_store(directory / "store");
+  options.log = [at](LogLevel level, std::string_view) {
+    if (level == at) throw std::bad_alloc();
+  };
+  unsigned told = 0;
+  const caf::actor host = system.spawn<caf::hidden>(
+      [&](caf::event_based_actor*) -> caf::behavior { return {[&](read_only_atom, const std::string&) { ++told; }}; });
+  auto tree = must(actors::Tree::start(system, options, {.restarts_max = 0, .host = host}, {.watch_log = false}));
+  scheduler.run();
+  tree->gate(1).crash();
+  scheduler.run();
+  CHECK(told == 1);
+  CHECK(tree->store_stats().read_only);
+  must(tree->close());
+  scheduler.run();
+}
