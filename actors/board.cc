@@ -11,6 +11,9 @@ namespace actable::actors {
 
 namespace {
 
+constexpr Seq k_all = std::numeric_limits<Seq>::max();
+
+/// The write was made, so no error may say that nothing was changed.
 [[nodiscard]] caf::message failed_answer(const Error& error) {
   switch (error.code) {
     case ErrorCode::closed:
@@ -110,19 +113,28 @@ void Board::answer(const caf::response_promise& promise, caf::message with, caf:
   if (source != nullptr) source->enqueue(nullptr, promise.id().response_id(), std::move(with), host);
 }
 
-std::optional<Board::Waiter> Board::take_first(Seq up_to) {
+Board::Waiters::node_type Board::take_first(Seq up_to) {
   const std::lock_guard lock(mutex_);
   const auto first = waiters_.begin();
-  if (first == waiters_.end() || first->first > up_to) return std::nullopt;
-  std::optional<Waiter> taken(std::move(first->second));
-  waiters_.erase(first);
-  return taken;
+  if (first == waiters_.end() || first->first > up_to) return {};
+  return waiters_.extract(first);
 }
 
-void Board::answer_durable(caf::execution_unit* host) {
-  const Seq durable = store_->durable_seq();
-  while (auto waiter = take_first(durable)) answer(waiter->promise, waiter->value, host);
+void Board::answer_up_to(Seq number, const caf::message* instead, caf::execution_unit* host) {
+  while (auto taken = take_first(number)) {
+    const Waiter& waiter = taken.mapped();
+    try {
+      answer(waiter.promise, instead == nullptr ? waiter.value : *instead, host);
+    } catch (...) {
+      // No memory. It waits on, for the next who looks.
+      const std::lock_guard lock(mutex_);
+      waiters_.insert(std::move(taken));
+      throw;
+    }
+  }
 }
+
+void Board::answer_durable(caf::execution_unit* host) { answer_up_to(store_->durable_seq(), nullptr, host); }
 
 void Board::answer_if_failed(caf::execution_unit* host) {
   Seq first = 0;
@@ -135,7 +147,7 @@ void Board::answer_if_failed(caf::execution_unit* host) {
   // Any other error says that the log was not asked. While closing, who closes answers them.
   if (wanted || wanted.error().code != ErrorCode::indeterminate) return;
   const caf::message error = failed_answer(wanted.error());
-  while (auto waiter = take_first(std::numeric_limits<Seq>::max())) answer(waiter->promise, error, host);
+  answer_up_to(k_all, &error, host);
 }
 
 void Board::abandon(const caf::error& error) {
@@ -145,8 +157,8 @@ void Board::abandon(const caf::error& error) {
   }
   // From here on nobody comes to the board.
   answer_durable(nullptr);
-  while (auto waiter = take_first(std::numeric_limits<Seq>::max()))
-    answer(waiter->promise, caf::make_message(error), nullptr);
+  const caf::message answer = caf::make_message(error);
+  answer_up_to(k_all, &answer, nullptr);
 }
 
 }  // namespace actable::actors

@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 
 namespace actable::actors {
 
@@ -88,16 +87,22 @@ class Board {
     caf::message value;
   };
 
+  using Waiters = std::multimap<Seq, Waiter>;
+
   /// As `add`. Where it throws, the waiter is as it was, or on the board and empty.
   void put_up(Seq seq, Waiter& waiter);
-  [[nodiscard]] std::optional<Waiter> take_first(Seq up_to);
+  /// Empty if nobody waits for a number that is no higher.
+  [[nodiscard]] Waiters::node_type take_first(Seq up_to);
+  /// Answers those who wait for such numbers: with their values, or with `instead`
+  /// if it is given. Where it throws, who was not answered waits.
+  void answer_up_to(Seq number, const caf::message* instead, caf::execution_unit* host);
 
   const std::shared_ptr<store::StoreCore> store_;
   const std::size_t waiters_max_;
   const std::function<void()> poke_;
   std::atomic<bool> poked_{false};
   mutable std::mutex mutex_;
-  std::multimap<Seq, Waiter> waiters_;
+  Waiters waiters_;
   caf::error abandoned_;
   std::map<caf::actor_addr, Subscription> subscriptions_;
 };

@@ -102,6 +102,11 @@ bool Gate::lead_to(caf::strong_actor_ptr worker, std::shared_ptr<Load> load) {
   return true;
 }
 
+caf::strong_actor_ptr Gate::worker() const {
+  const std::lock_guard lock(mutex_);
+  return worker_;
+}
+
 void Gate::interrupt(std::string crash) {
   const std::lock_guard lock(mutex_);
   worker_ = nullptr;
@@ -114,21 +119,12 @@ void Gate::refuse(caf::error error) {
 }
 
 void Gate::tell(caf::message message) {
-  caf::strong_actor_ptr worker;
-  {
-    const std::lock_guard lock(mutex_);
-    worker = worker_;
-  }
-  if (worker != nullptr) worker->enqueue(nullptr, caf::make_message_id(), std::move(message), nullptr);
+  if (const caf::strong_actor_ptr to = worker())
+    to->enqueue(nullptr, caf::make_message_id(), std::move(message), nullptr);
 }
 
 void Gate::crash() {
-  caf::strong_actor_ptr worker;
-  {
-    const std::lock_guard lock(mutex_);
-    worker = worker_;
-  }
-  if (worker != nullptr) caf::anon_send_exit(worker, caf::exit_reason::kill);
+  if (const caf::strong_actor_ptr to = worker()) caf::anon_send_exit(to, caf::exit_reason::kill);
 }
 
 void Gate::end() {

@@ -57,6 +57,9 @@ class Gate : public caf::monitorable_actor {
   /// after the end: nobody will tell this worker to end.
   [[nodiscard]] bool lead_to(caf::strong_actor_ptr worker, std::shared_ptr<Load> load);
 
+  /// The worker that requests go to; null if there is none.
+  [[nodiscard]] caf::strong_actor_ptr worker() const;
+
   /// The worker crashed: requests are refused with `overloaded` until the next one.
   void interrupt(std::string crash);
 

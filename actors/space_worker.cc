@@ -1,4 +1,5 @@
 #include "actors/workers.h"
+#include "store/checks.h"
 
 #include <algorithm>
 #include <optional>
@@ -58,13 +59,15 @@ struct Work {
   }
 
   [[nodiscard]] Result<Found> find(const std::string& key) const {
-    Found found;
-    auto seen = space.visit(key, [&found](const Entry& entry) {
-      found.seq = entry.seq;
-      found.value = entry.value;
+    return store::guarded("the value", [&]() -> Result<Found> {
+      Found found;
+      auto seen = space.visit(key, [&found](const Entry& entry) {
+        found.seq = entry.seq;
+        found.value = entry.value;
+      });
+      if (!seen) return std::unexpected(std::move(seen.error()));
+      return found;
     });
-    if (!seen) return std::unexpected(std::move(seen.error()));
-    return found;
   }
 };
 

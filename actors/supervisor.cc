@@ -28,6 +28,12 @@ struct Work {
     self->monitor(caf::actor_cast<caf::actor>(worker));
   }
 
+  void take_on(const caf::strong_actor_ptr& worker, std::size_t child) {
+    const auto of = tree.lock();
+    if (of == nullptr) return;
+    carefully(*of, child, [&] { watch(worker, child); });
+  }
+
   void restart(std::size_t child) {
     const auto of = tree.lock();
     if (of == nullptr) return;
@@ -100,7 +106,7 @@ caf::behavior supervisor(caf::event_based_actor* self, std::weak_ptr<Tree> tree)
   const auto work = std::make_shared<Work>(Work{self, std::move(tree)});
   self->set_down_handler([work](caf::down_msg& down) { work->crashed(down); });
   return {
-      [work](worker_atom, const caf::strong_actor_ptr& worker, std::size_t child) { work->watch(worker, child); },
+      [work](worker_atom, const caf::strong_actor_ptr& worker, std::size_t child) { work->take_on(worker, child); },
       [work](restart_atom, std::size_t child) { work->restart(child); },
       [self](const Stop&) { self->quit(); },
   };

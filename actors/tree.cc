@@ -4,6 +4,7 @@
 #include "actors/workers.h"
 #include "base/failure.h"
 #include "store/access.h"
+#include "store/checks.h"
 
 #include <caf/send.hpp>
 
@@ -137,15 +138,19 @@ caf::strong_actor_ptr Tree::start_worker(std::size_t child) {
     const std::lock_guard lock(mutex_);
     started = children_[child];
   }
-  auto load = std::make_shared<Load>();
-  caf::strong_actor_ptr worker = started.start(load);
-  if (started.gate->lead_to(worker, std::move(load))) {
-    // Not before: what it is told of from now on would be lost until then.
-    if (!started.greeting.empty()) started.gate->tell(started.greeting);
-  } else {
-    // Started while the store was being closed: nobody else would end it.
-    caf::anon_send(caf::actor_cast<caf::actor>(worker), Stop{});
+  // There is one already where memory ran out after it was started.
+  caf::strong_actor_ptr worker = started.gate->worker();
+  if (worker == nullptr) {
+    auto load = std::make_shared<Load>();
+    worker = started.start(load);
+    if (!started.gate->lead_to(worker, std::move(load))) {
+      // Started while the store was being closed: nobody else would end it.
+      caf::anon_send(caf::actor_cast<caf::actor>(worker), Stop{});
+      return worker;
+    }
   }
+  // Not before: what it is told of from now on would be lost until then.
+  if (!started.greeting.empty()) started.gate->tell(started.greeting);
   return worker;
 }
 
@@ -182,13 +187,25 @@ Result<SpaceActor> Tree::actor_of(std::string_view name, Space space) {
 
 SpaceActor Tree::add_space(const std::string& name, Space space) {
   auto [handle, gate] = make_gate<Gate, SpaceActor>(system_, "space " + name, options_.mailbox_max);
-  space_actors_.emplace(name, handle);
-  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
-             [this, name, space](std::shared_ptr<Load> load) {
-               return caf::actor_cast<caf::strong_actor_ptr>(system_.spawn<caf::hidden>(
-                   space_worker, shared_from_this(), std::move(load), existing_space(name).value_or(space)));
-             },
-             caf::make_message(Renew{})});
+  const auto known = space_actors_.emplace(name, handle).first;
+  try {
+    add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+               [this, name, space](std::shared_ptr<Load> load) {
+                 return caf::actor_cast<caf::strong_actor_ptr>(system_.spawn<caf::hidden>(
+                     space_worker, shared_from_this(), std::move(load), existing_space(name).value_or(space)));
+               },
+               caf::make_message(Renew{})});
+  } catch (...) {
+    // Memory ran out. The supervisor knows of nothing, so nobody may have the
+    // handle; whoever asks again starts anew.
+    space_actors_.erase(known);
+    {
+      const std::lock_guard lock(mutex_);
+      if (children_.back().gate == gate) children_.pop_back();
+    }
+    gate->end();
+    throw;
+  }
   return handle;
 }
 
@@ -244,9 +261,13 @@ void Tree::report(LogLevel level, const std::string& message) const {
 }
 
 Result<void> Tree::close() {
+  return store::guarded("closing the store and its actors", [&] { return close_all(); });
+}
+
+Result<void> Tree::close_all() {
   const std::lock_guard closing(close_mutex_);
   // From inside a visitor the store refuses to close: then this is another try.
-  if (std::exchange(closed_, true)) return store_.close();
+  if (closed_) return store_.close();
   const caf::error closed = make_error(ErrorCode::closed, "the store is closed; start it again");
   {
     // Not for longer: an actor may be waiting for it.
@@ -267,9 +288,11 @@ Result<void> Tree::close() {
                                "the store was closed before the write was known to be on disk; it may or may not be "
                                "there after the store is opened again"));
   }
-  caf::anon_send(supervisor_, Stop{});
   for (const Child& child : children) child.gate->end();
+  if (supervisor_) caf::anon_send(supervisor_, Stop{});
   supervisor_ = nullptr;
+  // At the end: where memory ran out on the way, another try does all of it again.
+  closed_ = true;
   return done;
 }
 

@@ -37,6 +37,8 @@ void Stage::run() {
   }
 }
 
+void Stage::step() { (void)scheduler_.try_run_once(); }
+
 void Stage::pass(std::chrono::nanoseconds time) {
   scheduler_.advance_time(time);
   run();

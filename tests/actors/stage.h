@@ -54,6 +54,8 @@ class Stage {
 
   /// Lets actors run until none has anything to do. Time stands still.
   void run();
+  /// Lets the actor run whose turn it is, once.
+  void step();
   /// Moves the clock, and has what is due run.
   void pass(std::chrono::nanoseconds time);
   [[nodiscard]] caf::actor_clock::time_point now();
