@@ -185,6 +185,8 @@ TEST_CASE("a crash of the log's actor loses no subscriber and no promise", "[sup
   REQUIRE(outcome(put) == "ok");
   REQUIRE(notices->numbers.size() == before + 1);
   CHECK(notices->numbers.back() >= must(**put));
+  // A promise keeps the actor that made it, and so itself.
+  answer_notices(stage, subscriber);
 }
 
 TEST_CASE("a log's actor that is given up leaves nobody waiting", "[supervisor]") {
