@@ -94,9 +94,9 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::space(std::string_view name, Space
   if (auto checked = check_space_name(name); !checked) return std::unexpected(checked.error());
   std::shared_ptr<SpaceCore> found = find_space(name);
   if (found == nullptr) {
-    std::unique_lock changes(changes_mutex_, std::defer_lock);
-    if (!no_wait) changes.lock();
-    if (!changes.owns_lock() && !changes.try_lock()) {
+    const auto changes =
+        no_wait ? std::unique_lock(changes_mutex_, std::try_to_lock) : std::unique_lock(changes_mutex_);
+    if (!changes.owns_lock()) {
       return fail(ErrorCode::overloaded,
                   "spaces are being made or dropped, and this call may not wait for that; "
                   "nothing was changed, try again later");
