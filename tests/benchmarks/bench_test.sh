@@ -173,6 +173,7 @@ test_refusals() {
 # Ctrl-C ends it soon, with its own status, and its directory goes.
 test_interrupt() {
   local status=0 child
+  : >"$work/out" # there before anybody looks for it
   "$program" --num=1000 --duration=60 --dir="$work" --benchmarks=mixed50 >"$work/out" 2>&1 &
   child=$!
   tail -f --pid=$child "$work/out" | grep -q '^latency' # the header ends as the run begins
