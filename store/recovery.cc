@@ -94,7 +94,7 @@ Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& reco
   next_space_id_ = std::max(next_space_id_, record.space + 1);
   if (record.space == k_catalog_id && !record.tombstone) {
     const auto id = decode_space(record.value);
-    if (!id)
+    if (!id || *id == k_catalog_id)
       return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
                                           " names a space in a way that this version cannot read");
     next_space_id_ = std::max(next_space_id_, *id + 1);

@@ -53,6 +53,13 @@ TEST_CASE("a record that names a space in an unknown way is refused with its num
   CHECK(disk->changes() == before);
 }
 
+TEST_CASE("a record that gives the catalog's own number to a space is refused, and nothing is changed") {
+  const auto disk = disk_with({space_record("a", 1), space_record("b", k_catalog_id)});
+  const auto before = disk->changes();
+  REQUIRE(outcome(try_open(*disk)) == "corrupt");
+  CHECK(disk->changes() == before);
+}
+
 TEST_CASE("a space that was erased from the catalog is gone, with its content, and its number is used no more") {
   const auto disk = disk_with({space_record("kept", 1),
                                record_of(1, "k", "v"),
