@@ -16,6 +16,14 @@ namespace {
 
 const RequestOptions k_plain{};
 
+/// Whoever may wait for the disk in it does so for a minute.
+Options patient_store(const std::filesystem::path& directory) {
+  Options options = lazy_store(directory);
+  options.write_interval = std::chrono::milliseconds(1);
+  options.write_deadline = std::chrono::seconds(60);
+  return options;
+}
+
 }  // namespace
 
 TEST_CASE("a space's actor puts, gets, erases, adds, compares and sets", "[messages]") {
@@ -320,10 +328,7 @@ TEST_CASE("a handle to a space travels in a message and is used directly", "[mes
 TEST_CASE("where the disk is slower than the writers, requests are refused and no actor waits", "[messages]") {
   const TemporaryDirectory directory;
   FaultyFileSystem files;
-  Options options = lazy_store(directory / "store");
-  options.write_interval = std::chrono::milliseconds(1);
-  options.write_deadline = std::chrono::seconds(60);
-  Stage stage(options, {}, files);
+  Stage stage(patient_store(directory / "store"), {}, files);
   const SpaceActor space = stage.space("s");
   must(stage.store().sync());
   files.delay(Call::write, std::chrono::seconds(60));
@@ -343,10 +348,7 @@ TEST_CASE("where the disk is slower than the writers, requests are refused and n
 TEST_CASE("the store's actor waits neither for the disk nor for others when it is to open a space", "[messages]") {
   const TemporaryDirectory directory;
   FaultyFileSystem files;
-  Options options = lazy_store(directory / "store");
-  options.write_interval = std::chrono::milliseconds(1);
-  options.write_deadline = std::chrono::seconds(60);
-  Stage stage(options, {}, files);
+  Stage stage(patient_store(directory / "store"), {}, files);
   const StoreActor store = stage.tree().store_actor();
   const SpaceActor space = stage.space("s");
   must(stage.store().sync());
