@@ -1,14 +1,11 @@
 #pragma once
 
-#include "base/park.h"
 #include "store/store_core.h"
 #include "store/thread_context.h"
 #include "wal/log.h"
 
 #include <memory>
 #include <utility>
-
-#include <sched.h>
 
 namespace actable::store {
 
@@ -54,11 +51,9 @@ class LogHold {
   void written(StoreCore& store, ThreadContext& context, bool logged, WriteOptions options) {
     budget_due_ = context.cache.budget_due();
     if (!logged) return;
-    // Only who begins a frame, so once a round at most.
-    yield_ = context.stager->began_frame && store.log()->held_up();
     wake_ = store.log()->needs_wake(*context.stager);
     wait_ = options.durability == Durability::sync;
-    if ((wake_ || wait_ || yield_) && log_ == nullptr) log_ = store.share_log();
+    if ((wake_ || wait_) && log_ == nullptr) log_ = store.share_log();
   }
 
   /// Unpinned. Wakes the log's thread if it sleeps.
@@ -66,17 +61,11 @@ class LogHold {
     if (std::exchange(wake_, false)) log_->wake();
   }
 
-  /// Unpinned. Keeps the budget of retired memory; as `wake`; lets other threads
-  /// run if one of them holds up the log; then waits for the disk if that was
-  /// asked for. Returns the number. Fails with indeterminate.
+  /// Unpinned. Keeps the budget of retired memory; as `wake`; then waits for the
+  /// disk if that was asked for. Returns the number. Fails with indeterminate.
   [[nodiscard]] Result<Seq> finish(StoreCore& store, ThreadContext& context, Seq seq) {
     if (budget_due_) store.let_others_run(context);
     wake();
-    if (yield_) {
-      log_->count_yield();
-      ACTABLE_YIELD("store.yield");
-      sched_yield();
-    }
     if (wait_) {
       if (auto durable = log_->wait_durable(seq + 1); !durable) return std::unexpected(std::move(durable.error()));
     }
@@ -90,7 +79,6 @@ class LogHold {
   bool budget_due_ = false;
   bool wake_ = false;
   bool wait_ = false;
-  bool yield_ = false;
 };
 
 }  // namespace actable::store

@@ -277,7 +277,6 @@ LogStats Log::stats() const {
   LogStats stats = writer_->stats();
   stats.waits = waits_.load(std::memory_order_relaxed);
   stats.overloads = overloads_.load(std::memory_order_relaxed);
-  stats.yields = yields_.load(std::memory_order_relaxed);
   return stats;
 }
 

@@ -89,11 +89,6 @@ class Log {
   [[nodiscard]] bool idle() const noexcept { return writer_->idle(); }
   void wake() noexcept { writer_->wake(); }
 
-  /// True while a thread that the system has stopped inside a write holds up the
-  /// log: others do well to let it run. For who began a frame, unpinned.
-  [[nodiscard]] bool held_up() const noexcept { return writer_->held_up(); }
-  void count_yield() noexcept { yields_.fetch_add(1, std::memory_order_relaxed); }
-
   /// Every write numbered below it is on disk.
   [[nodiscard]] Seq durable() const noexcept { return durable_.number(); }
 
@@ -153,7 +148,6 @@ class Log {
   std::atomic<std::uint64_t> handoffs_{0};
   std::atomic<std::uint64_t> waits_{0};
   std::atomic<std::uint64_t> overloads_{0};
-  std::atomic<std::uint64_t> yields_{0};
   bool started_ = false;
   bool closed_ = false;
 };

@@ -18,8 +18,6 @@ namespace {
 constexpr std::size_t k_gather_blocks = 8;
 // How often a closing round looks whether the writers have finished.
 constexpr std::chrono::microseconds k_poll_interval{50};
-// A write takes a microsecond: after this time the system has stopped its thread.
-constexpr std::chrono::milliseconds k_held_up{1};
 
 // An idle writer looks around this often whether spaces without a log have
 // moved the numbers on so far that the log should say so (k_epochs_skipped in
@@ -206,19 +204,11 @@ void Writer::fail_log(const Error& error) noexcept {
 }
 
 void Writer::step_round(Clock::time_point now) {
-  if (round_ == Round::none && (now >= round_next_at_ || durable_.wanted() > last_cut_)) begin_round(now);
-  if (round_ != Round::waiting_for_writers) return;
-  if (epochs_.writers_before(base::epoch_of(round_cut_))) {
-    if (now - round_began_at_ >= k_held_up) held_up_.store(true, std::memory_order_relaxed);
-    return;
-  }
-  // relaxed: a hint; a writer that misses it yields once too often, or not.
-  held_up_.store(false, std::memory_order_relaxed);
-  close_round(now);
+  if (round_ == Round::none && (now >= round_next_at_ || durable_.wanted() > last_cut_)) begin_round();
+  if (round_ == Round::waiting_for_writers && !epochs_.writers_before(base::epoch_of(round_cut_))) close_round(now);
 }
 
-void Writer::begin_round(Clock::time_point now) {
-  round_began_at_ = now;
+void Writer::begin_round() {
   round_cut_ = epochs_.bump();
   ACTABLE_PARK("log.bumped");
   base::heavy_fence();

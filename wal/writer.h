@@ -83,10 +83,6 @@ class Writer {
   /// Makes an idle or waiting writer look around. Cheap when it is awake.
   void wake() noexcept;
 
-  /// True while a round has waited for long for a thread that was stopped inside
-  /// a write.
-  [[nodiscard]] bool held_up() const noexcept { return held_up_.load(std::memory_order_relaxed); }
-
   /// True when `wake` is called for by a stager that began a frame.
   [[nodiscard]] bool idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
 
@@ -137,7 +133,7 @@ class Writer {
   [[nodiscard]] bool unmarked() const noexcept { return taken_max_ >= last_marker_cut_; }
 
   void step_round(Clock::time_point now);
-  void begin_round(Clock::time_point now);
+  void begin_round();
   void close_round(Clock::time_point now);
   void step_sync(Clock::time_point now);
   [[nodiscard]] bool wanted_sync(Clock::time_point now);
@@ -190,7 +186,6 @@ class Writer {
   std::vector<base::Completion> completions_;
   Round round_ = Round::none;
   Seq round_cut_ = 0;
-  Clock::time_point round_began_at_{};
   Clock::time_point round_next_at_{};
   std::deque<Marker> markers_;
   std::optional<Clock::time_point> unsynced_since_;
@@ -217,7 +212,6 @@ class Writer {
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> idle_{false};
-  std::atomic<bool> held_up_{false};
   std::atomic<std::uint64_t> next_frame_shared_{0};
   std::atomic<std::int64_t> unsynced_since_shared_{0};
   std::atomic<std::int64_t> passed_at_{Clock::now().time_since_epoch().count()};

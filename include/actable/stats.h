@@ -43,9 +43,6 @@ struct LogStats {
   /// Writers that had to wait for room, and those that gave up.
   std::uint64_t waits = 0;
   std::uint64_t overloads = 0;
-  /// Writers that let other threads run first, because one that the system had
-  /// stopped in the middle of a write kept the log from going on.
-  std::uint64_t yields = 0;
   std::chrono::microseconds sync_duration_last{0};
   std::chrono::microseconds sync_duration_max{0};
 };

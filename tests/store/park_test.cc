@@ -295,21 +295,6 @@ TEST_CASE("a thread stopped while it closes a buffer holds back nothing", "[park
         true, false);
 }
 
-TEST_CASE("who writes while a stopped thread holds up the log lets others run first", "[park]") {
-  Scene scene(true);
-  ParkedThread parked("store.before_draw", 1, [&] { insert.run(scene); });
-  REQUIRE(parked.stopped());
-  SyncWrite synced(*scene.space);
-  const wal::Log& log = *store::Access::core(*scene.store).log();
-  REQUIRE(eventually(std::chrono::seconds(60), [&] { return log.held_up(); }));
-  // This thread has not written in the round so far.
-  must(scene.space->put("one more", "v"));
-  CHECK(scene.store->stats().log.yields != 0);
-  parked.resume();
-  CHECK(synced.join() == "ok");
-  CHECK(eventually(std::chrono::seconds(60), [&] { return !log.held_up(); }));
-}
-
 TEST_CASE("a log's thread stopped after it began a round holds back only syncs", "[park]") {
   Scene scene(true);
   base::park::arm("log.bumped", 1, base::park::Stops::anyone);
