@@ -72,6 +72,9 @@ Result<void> check_options(const Options& options) {
   if (options.retired_bytes < k_mib || options.retired_bytes > 64 * k_gib) {
     return out_of_range("retired_bytes", std::to_string(options.retired_bytes), "from 1 MiB to 64 GiB");
   }
+  if (options.log_nice < -20 || options.log_nice > 0) {
+    return out_of_range("log_nice", std::to_string(options.log_nice), "from -20 to 0");
+  }
   switch (options.log_io) {
     case LogIo::automatic:
     case LogIo::io_uring:

@@ -1,12 +1,17 @@
 #pragma once
 
+#include "base/bell.h"
+#include "base/epoch.h"
 #include "base/park.h"
 
 #include <actable/options.h>
 #include <actable/result.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
-#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -28,13 +33,24 @@ class Durable {
   /// Before any waiter.
   void begin_at(Seq number) noexcept { number_.store(number, std::memory_order_release); }
 
-  /// Raises the number and lets waiters see it. The log's thread.
-  void raise(Seq number) {
-    // seq_cst: with the one in wait_for: either it sees the number or we see it waiting.
-    number_.store(number, std::memory_order_seq_cst);
-    if (waiting_.load(std::memory_order_seq_cst) == 0) return;
+  /// Raises the number; whoever looks sees it. The log's thread, which calls
+  /// `announce` then.
+  void raise(Seq number) noexcept {
+    // seq_cst: with the ones in wait_for and watch: either they see the number or
+    // we see them.
+    const Seq before = number_.exchange(number, std::memory_order_seq_cst);
+    if (!unannounced_) unannounced_ = before;
+  }
+
+  /// Wakes who waits for what became durable since the last call. The log's
+  /// thread, when it has nothing more urgent to do: with dozens who wait it takes
+  /// as long as a sync.
+  void announce() {
+    if (!unannounced_) return;
+    const Seq before = *std::exchange(unannounced_, std::nullopt);
+    if (waiting_.load(std::memory_order_seq_cst) != 0) let_go(before, number());
+    if (!watched_.load(std::memory_order_seq_cst)) return;
     const std::lock_guard lock(mutex_);
-    changed_.notify_all();
     if (watcher_) watcher_();
   }
 
@@ -42,13 +58,11 @@ class Durable {
   /// refused or the log fails: on the thread that did it, under a lock, so it
   /// must be short and call nothing here. What changed before is not told: look
   /// after this call. Replaces the one before; empty: none.
-  /// One watcher costs the log's thread as much as one thread that waits.
   void watch(std::function<void()> watcher) {
     const std::lock_guard lock(mutex_);
     // seq_cst: with the ones in raise: it sees us watching, or the number it has
     // raised is there for who looks at it after this call.
-    if (!watcher_ && watcher) waiting_.fetch_add(1, std::memory_order_seq_cst);
-    if (watcher_ && !watcher) waiting_.fetch_sub(1, std::memory_order_relaxed);
+    watched_.store(static_cast<bool>(watcher), std::memory_order_seq_cst);
     watcher_ = std::move(watcher);
   }
 
@@ -87,14 +101,31 @@ class Durable {
              state_.load(std::memory_order_relaxed) == State::failed;
     };
     ACTABLE_AWAIT("log.durable", over);
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, over);
+    base::Bell& bell = bell_of(base::epoch_of(number - 1));
+    while (true) {
+      const std::uint32_t heard = bell.heard();
+      if (over()) break;
+      bell.wait(heard);
+    }
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return number_.load(std::memory_order_acquire) >= number;
   }
 
  private:
   enum class State : unsigned char { working, refusing, failed };
+
+  /// Whoever waits for a number waits for the bell of its epoch: all numbers of
+  /// an epoch become durable at once, so nobody is woken to find that it was for
+  /// others, and nobody waits for a lock to look.
+  static constexpr std::size_t k_bells = 16;
+  [[nodiscard]] base::Bell& bell_of(base::Epoch epoch) noexcept { return bells_[epoch % k_bells]; }
+  /// Wakes who waits for any number from `before` on and below `number`.
+  void let_go(Seq before, Seq number) noexcept {
+    if (number <= before) return;
+    const base::Epoch first = base::epoch_of(before);
+    const base::Epoch last = std::min<base::Epoch>(base::epoch_of(number - 1), first + k_bells - 1);
+    for (base::Epoch epoch = first; epoch <= last; ++epoch) bell_of(epoch).ring();
+  }
 
   void leave(State to, std::string_view reason) noexcept {
     const std::lock_guard lock(mutex_);
@@ -107,16 +138,19 @@ class Durable {
     }
     // release: the reason; pairs with the acquires of those who look.
     state_.store(to, std::memory_order_release);
-    changed_.notify_all();
+    for (base::Bell& bell : bells_) bell.ring();
     if (watcher_) watcher_();
   }
 
   std::atomic<Seq> number_{0};
+  // The log's thread's own: what the number was when it was announced last.
+  std::optional<Seq> unannounced_;
   std::atomic<Seq> wanted_{0};
   std::atomic<unsigned> waiting_{0};
+  std::atomic<bool> watched_{false};
+  std::array<base::Bell, k_bells> bells_{};
   std::atomic<State> state_{State::working};
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
   std::string reason_;
   std::function<void()> watcher_;
 };

@@ -170,7 +170,7 @@ Result<void> Log::start(const Recovery& recovery) {
   continue_at = epochs_.restart_at(continue_at);
   durable_.begin_at(continue_at);
   WriterConfig config{identity_.store_id,     end.era + 1, end.next_frame, options_.write_interval,
-                      options_.sync_interval, options_.log};
+                      options_.sync_interval, options_.log_nice, options_.log};
   writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
                                      std::move(*queue), durable_);
   auto marked = writer_->write_recovery_frame(continue_at, end.cut);

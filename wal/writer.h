@@ -38,6 +38,7 @@ struct WriterConfig {
   std::uint64_t next_frame = 0;
   std::chrono::nanoseconds write_interval{};
   std::chrono::nanoseconds sync_interval{};
+  int nice = 0;
   std::function<void(LogLevel, std::string_view)> log{};
 };
 
@@ -114,6 +115,7 @@ class Writer {
   enum class Round { none, waiting_for_writers };
 
   void run();
+  void hurry() noexcept;
   template <class Step>
   void or_fail(Step&& step) noexcept;
   void pass();
@@ -227,6 +229,7 @@ class Writer {
     std::atomic<std::uint64_t> rounds{0}, syncs{0}, frames{0}, written_bytes{0}, segments{0}, spare{0};
     std::atomic<std::int64_t> sync_last_us{0}, sync_max_us{0};
     std::atomic<bool> registered{false};
+    std::atomic<int> nice{0};
   } counters_;
 };
 

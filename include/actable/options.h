@@ -96,6 +96,14 @@ struct Options {
 
   LogIo log_io = LogIo::automatic;
 
+  /// Priority of the log's thread, a nice value (-20 to 0; 0: that of the thread
+  /// that opens the store). The thread has its share of the processors and no
+  /// more; among dozens of busy threads that is too little for what all of them
+  /// write, and it takes longer until writes are on disk. A process without the
+  /// right to it (CAP_SYS_NICE, or RLIMIT_NICE) goes on without;
+  /// `LogStats::nice` says what came of it.
+  int log_nice = -10;
+
   /// Fail with `not_found` instead of creating a missing store.
   bool create_if_missing = true;
 

@@ -43,6 +43,8 @@ struct LogStats {
   /// Writers that had to wait for room, and those that gave up.
   std::uint64_t waits = 0;
   std::uint64_t overloads = 0;
+  /// Priority of the log's thread: see `Options::log_nice`.
+  int nice = 0;
   std::chrono::microseconds sync_duration_last{0};
   std::chrono::microseconds sync_duration_max{0};
 };

@@ -48,6 +48,8 @@ std::vector<BadOption> every_bad_option() {
       {"staging_bytes", "4 GiB + 1", [](Options& o) { o.staging_bytes = 4 * k_gib + 1; }},
       {"write_deadline", "-1 ms", [](Options& o) { o.write_deadline = -1ms; }},
       {"write_deadline", "1 h + 1 ms", [](Options& o) { o.write_deadline = 1h + 1ms; }},
+      {"log_nice", "-21", [](Options& o) { o.log_nice = -21; }},
+      {"log_nice", "1", [](Options& o) { o.log_nice = 1; }},
       {"retired_bytes", "1 MiB - 1", [](Options& o) { o.retired_bytes = k_mib - 1; }},
       {"retired_bytes", "64 GiB + 1", [](Options& o) { o.retired_bytes = 64 * k_gib + 1; }},
   };
@@ -106,6 +108,8 @@ TEST_CASE("each option is taken at its limit", "[bad_open]") {
       [](Options& o) { o.staging_bytes = k_mib; },
       [](Options& o) { o.write_deadline = 0ms; },
       [](Options& o) { o.write_deadline = 1h; },
+      [](Options& o) { o.log_nice = -20; },
+      [](Options& o) { o.log_nice = 0; },
       [](Options& o) { o.retired_bytes = k_mib; },
       [](Options& o) { o.retired_bytes = 64 * k_gib; },
   }));

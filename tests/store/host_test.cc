@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <thread>
 
 using namespace actable;
 using namespace actable::test;
@@ -38,6 +39,16 @@ std::uint64_t blocked_by(const std::string& thread) {
     if (line.starts_with("SigBlk:")) return std::stoull(line.substr(7), nullptr, 16);
   }
   return 0;
+}
+
+/// The nice value that a thread gets that asks for one.
+int nice_granted(int wanted) {
+  int granted = 0;
+  std::jthread([&] {
+    (void)setpriority(PRIO_PROCESS, 0, wanted);
+    granted = getpriority(PRIO_PROCESS, 0);
+  }).join();
+  return granted;
 }
 
 }  // namespace
@@ -127,4 +138,17 @@ TEST_CASE("the log's thread takes no signal from the host's threads", "[host]") 
   }
   CHECK(started >= 1);
   CHECK(blocked_by(std::to_string(gettid())) == own);
+}
+
+TEST_CASE("the log's thread has the priority that was asked for, where the process may have it", "[host]") {
+  const TemporaryDirectory directory;
+  const int own = getpriority(PRIO_PROCESS, 0);
+  for (const int wanted : {-7, 0}) {
+    Options options = small_store(directory / std::to_string(wanted));
+    options.log_nice = wanted;
+    const Store store = must(Store::open(options));
+    const int due = wanted == 0 ? own : nice_granted(wanted);
+    until("the log's thread has its priority", [&] { return store.stats().log.nice == due; });
+  }
+  CHECK(getpriority(PRIO_PROCESS, 0) == own);
 }
