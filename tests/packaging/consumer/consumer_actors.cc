@@ -6,6 +6,7 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/scoped_actor.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 #include <string>
@@ -27,6 +28,7 @@ int main(int argc, char* argv[]) {
       .receive([](const actable::Found& found) { std::cout << found.value; }, failed);
   self->request(*space, caf::infinite, actable::add_atom::value, std::string("count"), std::int64_t{42}, durable)
       .receive([](std::int64_t sum) { std::cout << ' ' << sum; }, failed);
-  std::cout << ' ' << store->stats().size() + 4 << '\n';
+  const auto for_words = [](const actable::ActorStats& actor) { return actor.name == "space words"; };
+  std::cout << ' ' << 6 + std::ranges::count_if(store->stats(), for_words) << '\n';
   return store->stop() ? 0 : 1;
 }
