@@ -131,6 +131,10 @@ TEST_CASE("a log cut short at any byte opens with an exact prefix, or says that 
   const bool zeroes = GENERATE(false, true);
 
   std::set<Seq> cuts;
+  // The header, and the first frame; its padding too must be in the file. Zeroes
+  // that it ends with are as good as new: one checksum in 256 does.
+  std::uint64_t beginning = zeroes ? used_end(frames.front()) : 2 * base::k_block_bytes;
+  while (zeroes && whole[beginning - 1] == std::byte{0}) --beginning;
   const std::uint64_t end = base::round_up(used_end(frames.back()), base::k_block_bytes);
   Random random(test::seed());
   for (std::uint64_t size = end + 1; size-- > 0;) {
@@ -143,8 +147,7 @@ TEST_CASE("a log cut short at any byte opens with an exact prefix, or says that 
       bytes.resize(size);
     }
     const auto found = look(*left, k_options);
-    // The header, and the first frame; its padding too must be in the file.
-    if (size < (zeroes ? used_end(frames.front()) : 2 * base::k_block_bytes)) {
+    if (size < beginning) {
       if (outcome(found) != "corrupt") FAIL(size << " bytes: " << outcome(found));
       continue;
     }
