@@ -16,12 +16,8 @@ struct Renew {};
 /// Tells the log's actor to look at the durable number.
 struct Advanced {};
 
-/// Has an actor of the analytics enter the samples that came meanwhile.
-struct Tick {};
-
 }  // namespace actable::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Renew)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Advanced)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Tick)

@@ -83,10 +83,6 @@ StoreWorker::behavior_type store_worker(StoreWorker::pointer self, std::shared_p
         const Taken taken(*work->load);
         return {work->tree->store_stats(), work->tree->actor_stats()};
       },
-      [work](analytics_atom) -> caf::result<Analytics> {
-        const Taken taken(*work->load);
-        return work->tree->analytics().report();
-      },
       [work](const Stop&) { work->self->quit(); },
   };
 }

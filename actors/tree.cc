@@ -15,15 +15,8 @@ namespace {
 
 constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
 constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
-constexpr unsigned k_analytics_actors_max = 64;
 // Longer times would not fit into a point of the clock, which counts nanoseconds.
 constexpr std::chrono::hours k_time_max{24 * 365};
-
-[[nodiscard]] Result<void> check_sampling(unsigned every) {
-  if (every <= store::Sampler::k_every_max) return {};
-  return fail(ErrorCode::invalid_argument, "to look at one of " + std::to_string(every) +
-                                               " operations was asked for; it takes 1 to 2^20, or 0 for none");
-}
 
 [[nodiscard]] Result<void> check(const ActorOptions& options) {
   if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
@@ -45,16 +38,6 @@ constexpr std::chrono::hours k_time_max{24 * 365};
                                                  std::to_string(options.restart_delay.count()) +
                                                  " ms; it takes 0 to restart_delay_max, which is " +
                                                  std::to_string(options.restart_delay_max.count()) + " ms");
-  }
-  if (auto checked = check_sampling(options.sample_every); !checked) return checked;
-  if (options.analytics_actors < 1 || options.analytics_actors > k_analytics_actors_max) {
-    return fail(ErrorCode::invalid_argument,
-                "ActorOptions::analytics_actors is " + std::to_string(options.analytics_actors) + "; it takes 1 to 64");
-  }
-  if (options.analytics_window.count() <= 0 || options.analytics_window > k_time_max) {
-    return fail(ErrorCode::invalid_argument, "ActorOptions::analytics_window is " +
-                                                 std::to_string(options.analytics_window.count()) +
-                                                 " ms; it takes 1 ms to 365 days");
   }
   if (options.restart_window.count() <= 0) {
     return fail(ErrorCode::invalid_argument, "ActorOptions::restart_window is " +
@@ -124,8 +107,6 @@ void Tree::begin(const Wiring& wiring) {
                    system_.spawn<caf::hidden>(store_worker, shared_from_this(), std::move(load)));
              }});
 
-  begin_analytics();
-
   if (wiring.watch_log) {
     store::Access::core(store_).watch_durable([board = std::weak_ptr(board_)] {
       if (const auto to = board.lock()) to->changed();
@@ -138,28 +119,6 @@ void Tree::begin(const Wiring& wiring) {
   system_.config_serv()->get()->attach_functor([tree = weak_from_this()](const caf::error&) {
     if (const auto to = tree.lock()) (void)to->close();
   });
-}
-
-void Tree::begin_analytics() {
-  analytics_ = std::make_unique<AnalyticsBook>(store::Access::core(store_).shared_from_this(),
-                                               options_.analytics_actors, options_.analytics_window);
-  for (std::size_t number = 0; number < options_.analytics_actors; ++number) {
-    auto [handle, gate] =
-        make_gate<Gate, AnalyticsActor>(system_, "analytics " + std::to_string(number), options_.mailbox_max);
-    add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
-               [this, number](std::shared_ptr<Load> load) {
-                 return caf::actor_cast<caf::strong_actor_ptr>(
-                     system_.spawn<caf::hidden>(analytics_worker, shared_from_this(), std::move(load), number));
-               },
-               caf::make_message(Tick{})});
-  }
-  analytics_->sample(options_.sample_every);
-}
-
-Result<void> Tree::sample(unsigned every) {
-  if (auto checked = check_sampling(every); !checked) return checked;
-  analytics_->sample(every);
-  return {};
 }
 
 void Tree::add_child(Child child) {
@@ -330,7 +289,6 @@ Result<void> Tree::close_all() {
                                "there after the store is opened again"));
   }
   for (const Child& child : children) child.gate->end();
-  if (analytics_ != nullptr) analytics_->close();
   if (supervisor_) caf::anon_send(supervisor_, Stop{});
   supervisor_ = nullptr;
   // At the end: where memory ran out on the way, another try does all of it again.

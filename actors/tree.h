@@ -1,6 +1,5 @@
 #pragma once
 
-#include "actors/analytics_book.h"
 #include "actors/board.h"
 #include "actors/gate.h"
 #include "base/file.h"
@@ -55,7 +54,6 @@ class Tree : public std::enable_shared_from_this<Tree> {
   /// True where there is no log.
   [[nodiscard]] bool in_memory() const noexcept { return in_memory_; }
   [[nodiscard]] Board& board() noexcept { return *board_; }
-  [[nodiscard]] AnalyticsBook& analytics() noexcept { return *analytics_; }
   [[nodiscard]] const StoreActor& store_actor() const noexcept { return store_actor_; }
   [[nodiscard]] const LogActor& log_actor() const noexcept { return log_actor_; }
   [[nodiscard]] const ActorOptions& options() const noexcept { return options_; }
@@ -75,9 +73,6 @@ class Tree : public std::enable_shared_from_this<Tree> {
   /// Why requests to write are refused; none if they are not.
   [[nodiscard]] caf::error write_refusal() const;
 
-  /// Fails as `StoreActors::sample`.
-  [[nodiscard]] Result<void> sample(unsigned every);
-
   /// Fails as `StoreActors::stop`.
   [[nodiscard]] Result<void> close();
 
@@ -96,7 +91,6 @@ class Tree : public std::enable_shared_from_this<Tree> {
   Tree(caf::actor_system& system, Store store, std::function<void(LogLevel, std::string_view)> log,
        ActorOptions actors);
   void begin(const Wiring& wiring);
-  void begin_analytics();
   void add_child(Child child);
   [[nodiscard]] Result<void> close_all();
   [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);
@@ -112,7 +106,6 @@ class Tree : public std::enable_shared_from_this<Tree> {
   StoreActor store_actor_;
   LogActor log_actor_;
   std::shared_ptr<Board> board_;
-  std::unique_ptr<AnalyticsBook> analytics_;
 
   // Held while a space gets its actor.
   std::mutex spaces_mutex_;

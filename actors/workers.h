@@ -17,9 +17,6 @@ namespace actable::actors {
 
 using SpaceWorker = SpaceActor::extend<caf::reacts_to<Renew>, caf::reacts_to<Stop>>;
 using StoreWorker = StoreActor::extend<caf::reacts_to<Stop>>;
-/// Nobody but the tree asks it for anything.
-using AnalyticsActor = caf::typed_actor<caf::reacts_to<Tick>>;
-using AnalyticsWorker = AnalyticsActor::extend<caf::reacts_to<Stop>>;
 using LogWorker = LogActor::extend<caf::reacts_to<Advanced>, caf::reacts_to<Stop>>;
 
 [[nodiscard]] SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_ptr<Tree> tree,
@@ -28,9 +25,6 @@ using LogWorker = LogActor::extend<caf::reacts_to<Advanced>, caf::reacts_to<Stop
                                                       std::shared_ptr<Load> load);
 [[nodiscard]] LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tree> tree,
                                                   std::shared_ptr<Load> load);
-/// The one of that number, from 0 on.
-[[nodiscard]] AnalyticsWorker::behavior_type analytics_worker(AnalyticsWorker::pointer self, std::shared_ptr<Tree> tree,
-                                                              std::shared_ptr<Load> load, std::size_t number);
 
 /// Starts children again, one for one, with backoff and a limit.
 [[nodiscard]] caf::behavior supervisor(caf::event_based_actor* self, std::weak_ptr<Tree> tree);

@@ -43,23 +43,6 @@ Result<void> BatchWrite::check_durability() const {
 Result<Seq> BatchWrite::run() {
   collect();
   if (auto checked = check_durability(); !checked) return std::unexpected(std::move(checked.error()));
-  SamplingState& sampling = context_.sampling;
-  if (static_cast<std::size_t>(sampling.countdown) > items_.size()) [[likely]] {
-    sampling.countdown -= static_cast<std::int32_t>(items_.size());
-    return run_counted();
-  }
-  SampledCall call(store_.sampler(), sampling, static_cast<std::size_t>(sampling.countdown - 1));
-  Result<Seq> written = run_counted();
-  if (!written) return written;
-  call.done(items_.size(), [this](std::size_t i) -> SampledCall::What {
-    const Item& item = items_[i];
-    return {OperationKind::batch, item.space->id(), item.hash, item.key, item.op->value_bytes, true};
-  });
-  return written;
-}
-
-/// Once the thread's operations are counted.
-Result<Seq> BatchWrite::run_counted() {
   LogHold hold;
   Result<Seq> applied = Seq{0};
   while (true) {

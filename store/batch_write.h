@@ -42,7 +42,6 @@ class BatchWrite {
   };
 
   void collect();
-  [[nodiscard]] Result<Seq> run_counted();
   [[nodiscard]] Result<void> check_durability() const;
   void give_back_unpublished() noexcept;
   [[nodiscard]] Result<Seq> apply(base::Epoch epoch);

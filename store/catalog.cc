@@ -172,13 +172,6 @@ void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {
   space.forget_table();
 }
 
-std::unordered_map<std::uint32_t, std::string> StoreCore::space_names() const {
-  const std::lock_guard lock(catalog_mutex_);
-  std::unordered_map<std::uint32_t, std::string> names;
-  for (const auto& [name, space] : spaces_) names.emplace(space->id(), name);
-  return names;
-}
-
 std::vector<std::string> StoreCore::spaces() const {
   const std::lock_guard lock(catalog_mutex_);
   std::vector<std::string> names;

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -63,10 +62,6 @@ class SpaceCore {
   template <class F>
   [[nodiscard]] Result<bool> read(std::string_view key, F&& f) const;
 
-  /// As `Space::multi_get`, of as many keys as values that all fit.
-  [[nodiscard]] Result<std::size_t> multi_read(ThreadContext& context, std::span<const std::string_view> keys,
-                                               std::span<std::optional<std::string>> values) const;
-
   /// The verdict of a plain put.
   struct Always {
     Verdict operator()(const table::Position&) const noexcept { return Verdict::write; }
@@ -81,7 +76,6 @@ class SpaceCore {
     std::string_view value;
     bool tombstone;
     WriteOptions options;
-    OperationKind operation = OperationKind::put;
   };
   /// Writes the key's next version if `decide(position)` says so; `fill(record)`
   /// may then still set the value's bytes. Both run again after a lost race.
@@ -109,22 +103,6 @@ class SpaceCore {
   [[nodiscard]] SpaceStats stats() const;
 
  private:
-  // As `read` and `write`, once the thread's operations are counted.
-  template <class F>
-  [[nodiscard]] Result<bool> read_counted(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
-                                          F& f) const;
-  template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_counted(ThreadContext& context, const Write& write, std::uint64_t key_hash,
-                                          Decide& decide, Fill& fill);
-  // The same of an operation that samples are taken of.
-  template <class F>
-  [[nodiscard]] Result<bool> read_sampled(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
-                                          F& f) const;
-  template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash, Decide& decide,
-                                          Fill& fill);
-  [[nodiscard]] Result<std::size_t> multi_read_counted(ThreadContext& context, std::span<const std::string_view> keys,
-                                                       std::span<std::optional<std::string>> values) const;
   template <class F>
   [[nodiscard]] Result<bool> look(std::string_view key, std::uint64_t key_hash, F& f) const;
   /// `replaced` is null if there was nothing live.

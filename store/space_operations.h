@@ -24,36 +24,11 @@ Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
     if (!made) return std::unexpected(std::move(made.error()));
     context = *made;
   }
-  if (--context->sampling.countdown <= 0) [[unlikely]]
-    return read_sampled(*context, key, key_hash, f);
-  return read_counted(*context, key, key_hash, f);
-}
-
-template <class F>
-[[gnu::always_inline]] inline Result<bool> SpaceCore::read_counted(ThreadContext& context, std::string_view key,
-                                                                   std::uint64_t key_hash, F& f) const {
   // In a function of the user's that the store called: pinned already.
-  if (base::Epochs::reads(context.slot)) [[unlikely]]
+  if (base::Epochs::reads(context->slot)) [[unlikely]]
     return look(key, key_hash, f);
-  const base::OutermostReadPin pin(store_->epochs(), context.slot);
+  const base::OutermostReadPin pin(store_->epochs(), context->slot);
   return look(key, key_hash, f);
-}
-
-template <class F>
-[[gnu::noinline]] Result<bool> SpaceCore::read_sampled(ThreadContext& context, std::string_view key,
-                                                       std::uint64_t key_hash, F& f) const {
-  SampledCall call(store_->sampler(), context.sampling);
-  std::size_t value_bytes = 0;
-  const auto look_at = [&](const table::Record& record) {
-    value_bytes = record.value().size();
-    f(record);
-  };
-  Result<bool> found = read_counted(context, key, key_hash, look_at);
-  if (found)
-    call.done(1, [&](std::size_t) -> SampledCall::What {
-      return {OperationKind::get, id_, key_hash, key, value_bytes, *found};
-    });
-  return found;
 }
 
 /// The part of a read that is pinned.
@@ -126,56 +101,36 @@ template <class Decide, class Fill>
     return bad_value(write.value);
   // Before all that has to be kept over the call.
   const std::uint64_t key_hash = hash(write.key);
-  ThreadContext* context = store_->find_context();
+  StoreCore& store = *store_;
+  ThreadContext* context = store.find_context();
   if (context == nullptr) [[unlikely]] {
-    auto made = store_->context();
+    auto made = store.context();
     if (!made) return std::unexpected(std::move(made.error()));
     context = *made;
   }
-  if (--context->sampling.countdown <= 0) [[unlikely]]
-    return write_sampled(*context, write, key_hash, decide, fill);
-  return write_counted(*context, write, key_hash, decide, fill);
-}
-
-template <class Decide, class Fill>
-[[gnu::noinline]] Result<Seq> SpaceCore::write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash,
-                                                       Decide& decide, Fill& fill) {
-  SampledCall call(store_->sampler(), context.sampling);
-  Result<Seq> seq = write_counted(context, write, key_hash, decide, fill);
-  if (seq)
-    call.done(1, [&](std::size_t) -> SampledCall::What {
-      return {write.operation, id_, key_hash, write.key, write.value.size(), *seq != 0};
-    });
-  return seq;
-}
-
-template <class Decide, class Fill>
-[[gnu::always_inline]] inline Result<Seq> SpaceCore::write_counted(ThreadContext& context, const Write& write,
-                                                                   std::uint64_t key_hash, Decide& decide, Fill& fill) {
-  StoreCore& store = *store_;
   if (write.options.durability == Durability::sync && !logged_) [[unlikely]]
     return cannot_sync();
   {
-    base::WritePin pin(store.epochs(), context.slot);
+    base::WritePin pin(store.epochs(), context->slot);
     if (state() != State::open) [[unlikely]]
       return not_open();
     // First of all: the sooner the bucket is asked for, the more of the
     // operation before this one it arrives beside.
     table::Bucket& home = table_->home(key_hash);
     __builtin_prefetch(&home);
-    if (!logged_ || LogHold::has_room(store, context, log_bytes(write))) [[likely]] {
-      const Published published = publish(context, pin.epoch(), write, key_hash, home, decide, fill);
+    if (!logged_ || LogHold::has_room(store, *context, log_bytes(write))) [[likely]] {
+      const Published published = publish(*context, pin.epoch(), write, key_hash, home, decide, fill);
       if (published.lacked != nullptr) [[unlikely]]
         return no_memory(published.lacked);
-      if (published.seq == 0 || !LogHold::needed(context, logged_, write.options)) [[likely]]
+      if (published.seq == 0 || !LogHold::needed(*context, logged_, write.options)) [[likely]]
         return published.seq;
       LogHold hold;
-      hold.written(store, context, logged_, write.options);
+      hold.written(store, *context, logged_, write.options);
       pin.end();
-      return hold.finish(store, context, published.seq);
+      return hold.finish(store, *context, published.seq);
     }
   }
-  return write_with_room(context, write, decide, fill);
+  return write_with_room(*context, write, decide, fill);
 }
 
 /// As `write`, after making room in the log. It is logged.

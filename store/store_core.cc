@@ -50,10 +50,6 @@ void StoreCore::let_others_run(ThreadContext& context) noexcept {
   sched_yield();
 }
 
-void StoreCore::collect_samples() noexcept {
-  contexts_.for_each([this](ThreadContext& context) { sampler_.collect(context.sampling); });
-}
-
 std::shared_ptr<wal::Log> StoreCore::find_log() const noexcept {
   const unsigned index = base::thread_index();
   base::Epochs::Slot* const slot = index == base::k_no_thread_index ? nullptr : epochs_.slot(index);

@@ -5,7 +5,6 @@
 #include "base/record_memory.h"
 #include "base/simulation.h"
 #include "routing/shard_map.h"
-#include "store/sampler.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
 #include "wal/log.h"
@@ -94,12 +93,6 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// thread, and the parent's files.
   [[nodiscard]] bool in_opening_process() const noexcept { return ::getpid() == process_; }
 
-  [[nodiscard]] Sampler& sampler() noexcept { return sampler_; }
-  /// Gives the sampler's sink what all threads have gathered, full or not.
-  void collect_samples() noexcept;
-  /// The names of the spaces by their numbers.
-  [[nodiscard]] std::unordered_map<std::uint32_t, std::string> space_names() const;
-
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] std::uint64_t hash_seed() const noexcept { return hash_seed_; }
   [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
@@ -163,7 +156,6 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Let go of at closing, so that a handle kept for long keeps no data.
   std::unique_ptr<base::RecordMemory> memory_;
   base::PerThread<ThreadContext> contexts_;
-  Sampler sampler_;
 
   std::atomic<State> state_{State::opening};
   // Held while a space is created or dropped, a wait for the log included;

@@ -2,7 +2,6 @@
 
 #include "base/epoch.h"
 #include "base/record_memory.h"
-#include "store/sampler.h"
 #include "wal/staging.h"
 
 namespace actable::store {
@@ -17,7 +16,6 @@ struct ThreadContext {
   wal::Stager* stager;
   /// The thread's index, for what is kept per thread elsewhere.
   unsigned index;
-  SamplingState sampling{};
 };
 
 }  // namespace actable::store

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <actable/analytics.h>
 #include <actable/batch.h>
 #include <actable/options.h>
 #include <actable/result.h>
@@ -69,7 +68,6 @@ using cas_atom = caf::atom_constant<caf::atom("cas")>;
 using write_atom = caf::atom_constant<caf::atom("write")>;
 using sync_atom = caf::atom_constant<caf::atom("sync")>;
 using stats_atom = caf::atom_constant<caf::atom("stats")>;
-using analytics_atom = caf::atom_constant<caf::atom("analytics")>;
 using durable_atom = caf::atom_constant<caf::atom("durable")>;
 using failed_atom = caf::atom_constant<caf::atom("failed")>;
 using read_only_atom = caf::atom_constant<caf::atom("readonly")>;
@@ -169,12 +167,10 @@ using SpaceActor =
 ///   write  a batch, as `Store::write`
 ///   sync   as `Store::sync`, without blocking anyone
 ///   stats  as `Store::stats`, and of the actors
-///   analytics  as `StoreActors::analytics`
 using StoreActor = caf::typed_actor<caf::replies_to<open_atom, std::string>::with<SpaceActor>,
                                     caf::replies_to<write_atom, std::vector<Change>, RequestOptions>::with<Seq>,
                                     caf::replies_to<sync_atom>::with<Seq>,
-                                    caf::replies_to<stats_atom>::with<StoreStats, std::vector<ActorStats>>,
-                                    caf::replies_to<analytics_atom>::with<Analytics>>;
+                                    caf::replies_to<stats_atom>::with<StoreStats, std::vector<ActorStats>>>;
 
 /// Who wants to be told of durable numbers: `durable` with the number up to
 /// which every write is on disk, `failed` with the reason once nothing becomes
@@ -230,15 +226,6 @@ struct ActorOptions {
   /// that starting again does not mend. Neither time is longer than 365 days.
   unsigned restarts_max = 10;
   std::chrono::milliseconds restart_window{60'000};
-  /// Of so many operations one is looked at for `StoreActors::analytics` (up to
-  /// 2^20). 1: all of them, 0: none.
-  unsigned sample_every = 64;
-  /// Actors that make analytics of the samples (1 to 64). More take up samples
-  /// that a few would have to drop.
-  unsigned analytics_actors = 2;
-  /// Analytics speak of the time back to the beginning of the window before the
-  /// current one (1 ms to 365 days).
-  std::chrono::milliseconds analytics_window{60'000};
   /// Told `(read_only_atom, std::string)`, with the reason, when the store takes
   /// no more writes: an actor was given up, or the log failed. Is not kept alive
   /// by this. May be empty.
@@ -285,13 +272,6 @@ class StoreActors {
 
   [[nodiscard]] std::vector<ActorStats> stats() const;
 
-  /// What samples of the operations say, a second ago at the latest. Takes a few
-  /// milliseconds of the caller's.
-  [[nodiscard]] Result<Analytics> analytics() const;
-  /// From now on one of `every` operations is looked at, as
-  /// `ActorOptions::sample_every`. Fails with invalid_argument and changes nothing.
-  [[nodiscard]] Result<void> sample(unsigned every);
-
   /// Refuses requests from now on with `closed`, syncs and closes the store,
   /// answers who waits for the disk, and ends the actors. Blocks for the sync.
   /// Fails as `Store::close`; the actors are ended in any case. Stopping twice
@@ -315,5 +295,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::Space)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::SpaceStats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::StoreStats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::ActorStats)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::Analytics)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<actable::ActorStats>)

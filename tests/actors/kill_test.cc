@@ -23,8 +23,8 @@ using namespace actable::test;
 namespace {
 
 constexpr std::uint64_t k_crashes = 1'000;
-// The first children of a tree: the log, the store, the analytics, the space.
-constexpr std::array<std::size_t, 5> k_actors{0, 1, 2, 3, 4};
+// The first children of a tree, in this order.
+constexpr std::array<std::size_t, 3> k_actors{0, 1, 2};
 constexpr std::uint64_t k_keys = 50;
 // Between two crashes of all actors, at the least: they crash under load.
 constexpr std::uint64_t k_answers = 4;
@@ -210,7 +210,7 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
     CHECK_FALSE(tree->store_stats().read_only);
     must(tree->close());
   }
-  std::cout << k_actors.size() << " actors crashed " << k_crashes << " times each; " << answered << " writes answered, " << crashed
+  std::cout << "3 actors crashed " << k_crashes << " times each; " << answered << " writes answered, " << crashed
             << " interrupted by a crash; " << before.size() << " keys compared\n";
   Store reopened = must(Store::open(options));
   CHECK(content(must(reopened.space("s"))) == before);

@@ -134,14 +134,12 @@ TEST_CASE("a store's statistics come with those of its actors", "[messages]") {
   stage.run();
   CHECK(of_store.spaces == 1);
   CHECK(of_store.last_seq != 0);
-  REQUIRE(seen.size() == 5);
+  REQUIRE(seen.size() == 3);
   CHECK(seen[0].name == "log");
   CHECK(seen[1].name == "store");
-  CHECK(seen[2].name == "analytics 0");
-  CHECK(seen[3].name == "analytics 1");
-  CHECK(seen[4].name == "space s");
-  CHECK(seen[4].processed == 1);
-  CHECK(seen[4].state == ActorStats::State::running);
+  CHECK(seen[2].name == "space s");
+  CHECK(seen[2].processed == 1);
+  CHECK(seen[2].state == ActorStats::State::running);
 }
 
 TEST_CASE("a request taken up after its deadline is refused, and nothing is changed", "[messages]") {

@@ -103,7 +103,7 @@ TEST_CASE("past the limit the actor is given up, the store takes no more writes,
   const auto count_end = [&told_ends](const caf::error&) { ++told_ends; };
   caf::actor_cast<caf::abstract_actor*>(actor)->attach_functor(count_end);
   caf::actor_cast<caf::abstract_actor*>(other)->attach_functor(count_end);
-  constexpr std::size_t k_space_s = 4;  // after the log, the store and the analytics
+  constexpr std::size_t k_space_s = 2;  // after the log and the store
   REQUIRE(tree->actor_stats()[k_space_s].name == "space s");
   for (int crash = 0; crash < 3; ++crash) {
     CHECK(heard.empty());
