@@ -33,22 +33,12 @@ class Durable {
   /// Before any waiter.
   void begin_at(Seq number) noexcept { number_.store(number, std::memory_order_release); }
 
-  /// Raises the number; whoever looks sees it. The log's thread, which calls
-  /// `announce` then.
-  void raise(Seq number) noexcept {
+  /// Raises the number and lets waiters see it. The log's thread.
+  void raise(Seq number) {
     // seq_cst: with the ones in wait_for and watch: either they see the number or
     // we see them.
     const Seq before = number_.exchange(number, std::memory_order_seq_cst);
-    if (!unannounced_) unannounced_ = before;
-  }
-
-  /// Wakes who waits for what became durable since the last call. The log's
-  /// thread, when it has nothing more urgent to do: with dozens who wait it takes
-  /// as long as a sync.
-  void announce() {
-    if (!unannounced_) return;
-    const Seq before = *std::exchange(unannounced_, std::nullopt);
-    if (waiting_.load(std::memory_order_seq_cst) != 0) let_go(before, number());
+    if (waiting_.load(std::memory_order_seq_cst) != 0) let_go(before, number);
     if (!watched_.load(std::memory_order_seq_cst)) return;
     const std::lock_guard lock(mutex_);
     if (watcher_) watcher_();
@@ -143,8 +133,6 @@ class Durable {
   }
 
   std::atomic<Seq> number_{0};
-  // The log's thread's own: what the number was when it was announced last.
-  std::optional<Seq> unannounced_;
   std::atomic<Seq> wanted_{0};
   std::atomic<unsigned> waiting_{0};
   std::atomic<bool> watched_{false};

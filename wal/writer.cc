@@ -121,7 +121,6 @@ void Writer::run() {
   drain();
   if (!failed_) or_fail([this] { write_clean_close(); });
   drain();
-  durable_.announce();
   ACTABLE_YIELD("log.end");
 }
 
@@ -143,8 +142,6 @@ void Writer::pass() {
   take_closed_buffers();
   step_round(now);
   step_sync(now);
-  // Behind the next sync's beginning, so that the disk works meanwhile.
-  durable_.announce();
   step_release();
   step_prewrite();
   step_idle();
