@@ -158,6 +158,8 @@ void Case::live(const Program& program) {
   const std::string trace = scheduler.trace();
   base::park::simulate(nullptr);
 
+  // Of a short life no change may have been drawn: the next begins as this one did.
+  if (crashes_.empty()) return;
   const auto next = static_cast<std::size_t>(random_.below(crashes_.size()));
   Content next_content;
   for (std::size_t i = 0; i < crashes_.size(); ++i) {
