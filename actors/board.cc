@@ -32,6 +32,11 @@ constexpr Seq k_all = std::numeric_limits<Seq>::max();
 
 }  // namespace
 
+std::size_t Board::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiters_.size();
+}
+
 caf::error Board::full() const {
   {
     const std::lock_guard lock(mutex_);

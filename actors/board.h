@@ -81,6 +81,12 @@ class Board {
   [[nodiscard]] store::StoreCore& store() noexcept { return *store_; }
   [[nodiscard]] std::map<caf::actor_addr, Subscription>& subscriptions() noexcept { return subscriptions_; }
 
+  /// How many there are, for others than the log's actor, which counts them.
+  [[nodiscard]] std::size_t subscribers() const noexcept { return subscribers_.load(std::memory_order_relaxed); }
+  void count_subscribers() noexcept { subscribers_.store(subscriptions_.size(), std::memory_order_relaxed); }
+  /// How many wait for the disk.
+  [[nodiscard]] std::size_t waiting() const;
+
  private:
   struct Waiter {
     caf::response_promise promise;
@@ -105,6 +111,7 @@ class Board {
   Waiters waiters_;
   caf::error abandoned_;
   std::map<caf::actor_addr, Subscription> subscriptions_;
+  std::atomic<std::size_t> subscribers_{0};
 };
 
 /// The gate of the log's actor, which `answer_when_durable` goes around.

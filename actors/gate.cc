@@ -9,6 +9,8 @@
 #include <caf/system_messages.hpp>
 #include <caf/upstream_msg.hpp>
 
+#include <chrono>
+#include <new>
 #include <utility>
 
 namespace actable::actors {
@@ -62,8 +64,11 @@ void Gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) {
   }
   caf::strong_actor_ptr worker;
   caf::error error;
+  std::shared_ptr<Trace> trace;
   {
     const std::lock_guard lock(mutex_);
+    if (trace_ != nullptr) [[unlikely]]
+      trace = trace_;
     if (worker_ == nullptr || refusal_) {
       error = why_not();
     } else if (load_->waiting.fetch_add(1, std::memory_order_relaxed) >= mailbox_max_) {
@@ -75,12 +80,35 @@ void Gate::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) {
       worker = worker_;
     }
   }
+  if (trace != nullptr) [[unlikely]]
+    tell_trace(trace, [&] { return describe(*what); });
   if (worker != nullptr) {
     worker->enqueue(std::move(what), host);
     return;
   }
   refused_.fetch_add(1, std::memory_order_relaxed);
   refuse_request(*what, std::move(error), host);
+}
+
+void Gate::trace(std::shared_ptr<Trace> trace) {
+  {
+    const std::lock_guard lock(mutex_);
+    trace_.swap(trace);
+  }
+  // The one before.
+  if (trace != nullptr) trace->end();
+}
+
+template <class Make>
+void Gate::tell_trace(const std::shared_ptr<Trace>& trace, Make&& make) {
+  try {
+    trace->note(std::forward<Make>(make));
+  } catch (const std::bad_alloc&) {
+    trace->end();
+  }
+  if (!trace->over()) return;
+  const std::lock_guard lock(mutex_);
+  if (trace_ == trace) trace_.reset();
 }
 
 caf::error Gate::why_not() const {
@@ -95,6 +123,7 @@ bool Gate::lead_to(caf::strong_actor_ptr worker, std::shared_ptr<Load> load) {
   if (ended_) return false;
   if (load_ != nullptr) {
     processed_before_ += load_->processed.load(std::memory_order_relaxed);
+    busy_ns_before_ += load_->busy_ns.load(std::memory_order_relaxed);
     ++restarts_;
   }
   worker_ = std::move(worker);
@@ -119,8 +148,48 @@ void Gate::refuse(caf::error error) {
 }
 
 void Gate::tell(caf::message message) {
-  if (const caf::strong_actor_ptr to = worker())
-    to->enqueue(nullptr, caf::make_message_id(), std::move(message), nullptr);
+  caf::strong_actor_ptr to;
+  std::shared_ptr<Trace> trace;
+  {
+    const std::lock_guard lock(mutex_);
+    if (worker_ == nullptr) return;
+    to = worker_;
+    trace = trace_;
+  }
+  deliver(to, std::move(message), trace);
+}
+
+bool Gate::offer(caf::message message) {
+  caf::strong_actor_ptr to;
+  std::shared_ptr<Trace> trace;
+  {
+    const std::lock_guard lock(mutex_);
+    if (worker_ == nullptr || refusal_) return false;
+    load_->waiting.fetch_add(1, std::memory_order_relaxed);
+    to = worker_;
+    trace = trace_;
+  }
+  deliver(to, std::move(message), trace);
+  return true;
+}
+
+void Gate::deliver(const caf::strong_actor_ptr& worker, caf::message message, const std::shared_ptr<Trace>& trace) {
+  if (trace != nullptr) [[unlikely]] {
+    tell_trace(trace,
+               [&] { return describe(*caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, message)); });
+  }
+  worker->enqueue(nullptr, caf::make_message_id(), std::move(message), nullptr);
+}
+
+caf::strong_actor_ptr Gate::retire() {
+  caf::strong_actor_ptr worker;
+  {
+    const std::lock_guard lock(mutex_);
+    worker = std::exchange(worker_, nullptr);
+    last_crash_ = "none: it was told to start again";
+  }
+  if (worker != nullptr) worker->enqueue(nullptr, caf::make_message_id(), caf::make_message(Stop{}), nullptr);
+  return worker;
 }
 
 void Gate::crash() {
@@ -150,10 +219,13 @@ ActorStats Gate::stats() const {
   stats.restarts = restarts_;
   stats.last_crash = last_crash_;
   stats.processed = processed_before_;
+  std::int64_t busy_ns = busy_ns_before_;
   if (load_ != nullptr) {
     stats.processed += load_->processed.load(std::memory_order_relaxed);
+    busy_ns += load_->busy_ns.load(std::memory_order_relaxed);
     if (worker_ != nullptr) stats.waiting = load_->waiting.load(std::memory_order_relaxed);
   }
+  stats.busy = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::nanoseconds(busy_ns));
   return stats;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "actors/trace.h"
+
 #include <actable/actors.h>
 
 #include <caf/execution_unit.hpp>
@@ -8,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -21,6 +24,48 @@ namespace actable::actors {
 struct Load {
   std::atomic<std::size_t> waiting{0};
   std::atomic<std::uint64_t> processed{0};
+  std::atomic<std::int64_t> busy_ns{0};
+};
+
+/// Counts a handler's time until it returns, by a clock that ticks every few
+/// milliseconds and costs next to nothing: of one message it says nothing, of
+/// many as much as a better one.
+///
+/// Thread safety: *confined* to a handler.
+class Busy {
+ public:
+  explicit Busy(Load& load) noexcept : load_(load), since_ns_(coarse_ns()) {}
+  ~Busy() {
+    const std::int64_t took = coarse_ns() - since_ns_;
+    // relaxed: a count, nothing else hangs on it.
+    if (took != 0) load_.busy_ns.fetch_add(took, std::memory_order_relaxed);
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  [[nodiscard]] static std::int64_t coarse_ns() noexcept {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  }
+
+  Load& load_;
+  const std::int64_t since_ns_;
+};
+
+/// Marks a message of the floor's own, which nobody counted as waiting, as processed.
+///
+/// Thread safety: *confined* to a handler.
+class Step {
+ public:
+  explicit Step(Load& load) noexcept : busy_(load) {
+    // relaxed: a count, nothing else hangs on it.
+    load.processed.fetch_add(1, std::memory_order_relaxed);
+  }
+
+ private:
+  const Busy busy_;
 };
 
 /// Marks the request as taken up; the first thing that each handler does.
@@ -28,11 +73,13 @@ struct Load {
 /// Thread safety: *confined* to a handler.
 class Taken {
  public:
-  explicit Taken(Load& load) noexcept {
-    // relaxed: counts, nothing else hangs on them.
+  explicit Taken(Load& load) noexcept : step_(load) {
+    // relaxed: a count, nothing else hangs on it.
     load.waiting.fetch_sub(1, std::memory_order_relaxed);
-    load.processed.fetch_add(1, std::memory_order_relaxed);
   }
+
+ private:
+  const Step step_;
 };
 
 /// The address that users hold: stays while the *worker* behind it crashes and
@@ -70,16 +117,31 @@ class Gate : public caf::monitorable_actor {
   /// there; lost if there is no worker.
   void tell(caf::message message);
 
+  /// As `tell`, of a message whose handler takes it up as a request. False, and
+  /// the message lost, where a request would be refused; however many wait.
+  [[nodiscard]] bool offer(caf::message message);
+
   /// Ends the worker as a crash would, between two requests: for drills.
   void crash();
 
+  /// Has the worker end once it has taken up what is in its mailbox, and refuses
+  /// requests until the next one. The worker; null if there was none.
+  [[nodiscard]] caf::strong_actor_ptr retire();
+
   /// Tells the worker to end, lets go of it, and tells those who monitor the gate.
   void end();
+
+  /// Tells the trace of each message that comes through the gate, until it is over.
+  void trace(std::shared_ptr<Trace> trace);
 
   [[nodiscard]] ActorStats stats() const;
 
  private:
   [[nodiscard]] caf::error why_not() const;
+  /// `make()` says what came.
+  template <class Make>
+  void tell_trace(const std::shared_ptr<Trace>& trace, Make&& make);
+  void deliver(const caf::strong_actor_ptr& worker, caf::message message, const std::shared_ptr<Trace>& trace);
 
   const std::string name_;
   const std::set<std::string> message_types_;
@@ -92,7 +154,10 @@ class Gate : public caf::monitorable_actor {
   std::uint64_t restarts_ = 0;
   // Of workers that are gone.
   std::uint64_t processed_before_ = 0;
+  std::int64_t busy_ns_before_ = 0;
   std::string last_crash_;
+  // Null but while somebody looks.
+  std::shared_ptr<Trace> trace_;
   std::atomic<std::uint64_t> refused_{0};
 };
 

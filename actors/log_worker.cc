@@ -35,6 +35,7 @@ class Work : public std::enable_shared_from_this<Work> {
   void subscribe(const DurableSubscriber& subscriber, Seq from) {
     const caf::actor_addr address = subscriber.address();
     const auto [found, is_new] = board_.subscriptions().try_emplace(address);
+    board_.count_subscribers();
     if (is_new) watch(address);
     Subscription& subscription = found->second;
     subscription.ended = false;
@@ -57,6 +58,7 @@ class Work : public std::enable_shared_from_this<Work> {
   /// Ends a subscription that there may be.
   void end(const caf::actor_addr& address) {
     if (board_.subscriptions().erase(address) != 0) self_->demonitor(address);
+    board_.count_subscribers();
   }
 
  private:
@@ -132,7 +134,10 @@ LogWorker::behavior_type log_worker(LogWorker::pointer self, std::shared_ptr<Tre
         tree->board().add(seq, promise, caf::make_message(seq));
         return promise;
       },
-      [work](const Advanced&) { work->look(); },
+      [work, load](const Advanced&) {
+        const Step step(*load);
+        work->look();
+      },
       [self, work](const Stop&) {
         work->look();
         self->quit();

@@ -1,9 +1,16 @@
 #include "actors/workers.h"
+#include "store/access.h"
 #include "store/checks.h"
 
+#include <caf/mailbox_element.hpp>
+
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace actable::actors {
@@ -16,6 +23,25 @@ struct Work {
   std::shared_ptr<Load> load;
   Space space;
   bool logged = false;
+  // Of the message that is being done; kept for its memory.
+  Batch batch{};
+  // One-way puts that were taken up and are to be done together: with their keys
+  // known, what they look at in the table is fetched at the same time, where one
+  // after the other each would wait for memory. They are done before anything
+  // else is, and at the latest when the messages that wait now have been taken up.
+  std::vector<caf::message> gathered{};
+  bool told_to_do_gathered = false;
+
+  /// As many as `Access::fetch` takes; and what of a value is fetched ahead.
+  static constexpr std::size_t k_gathered_max = 16;
+  static constexpr std::size_t k_fetched_bytes_max = 256;
+
+  /// Takes up what was sent; first of all that it is to be done: what was
+  /// gathered was sent before it.
+  void take_up() {
+    do_gathered();
+    const Taken taken(*load);
+  }
 
   void serve(const Space& from_now_on) {
     space = from_now_on;
@@ -58,6 +84,69 @@ struct Work {
     return written(options, tree->store().last_seq(), *std::move(result));
   }
 
+  /// Keeps the message that is being handled, a put, for `do_gathered`.
+  void gather(const std::string& key, const std::string& value) {
+    __builtin_prefetch(key.data());
+    for (std::size_t at = 0; at < std::min(value.size(), k_fetched_bytes_max); at += 64) {
+      __builtin_prefetch(value.data() + at);
+    }
+    gathered.push_back(self->current_mailbox_element()->move_content_to_message());
+    if (gathered.size() == k_gathered_max) return do_gathered();
+    if (std::exchange(told_to_do_gathered, true)) return;
+    self->send(self, Gathered{});
+  }
+
+  void do_gathered() {
+    if (gathered.empty()) return;
+    std::array<std::string_view, k_gathered_max> keys;
+    for (std::size_t i = 0; i < gathered.size(); ++i) keys[i] = gathered[i].get_as<std::string>(1);
+    store::Access::fetch(space, std::span(keys).first(gathered.size()));
+    for (const caf::message& put : gathered) {
+      const auto& options = put.get_as<RequestOptions>(3);
+      // Nobody waits for an answer.
+      (void)space.put(put.get_as<std::string>(1), put.get_as<std::string>(2), write_options(options));
+    }
+    gathered.clear();
+  }
+
+  /// All pairs, or none.
+  [[nodiscard]] Result<Seq> put_all(const Pairs& pairs, const RequestOptions& options) {
+    constexpr std::size_t k_kept_bytes_max = std::size_t{64} << 10;
+    batch.clear();
+    Result<void> added;
+    const bool all = pairs.each([&](std::string_view key, std::string_view value) {
+      added = batch.put(space, key, value);
+      return added.has_value();
+    });
+    if (!added) return std::unexpected(std::move(added.error()));
+    if (!all) {
+      return fail(ErrorCode::invalid_argument,
+                  "the lengths of the pairs are not those of their bytes; nothing was changed");
+    }
+    Result<Seq> written = tree->store().write(batch, write_options(options));
+    if (pairs.bytes() > k_kept_bytes_max) batch = Batch();
+    return written;
+  }
+
+  /// All values, or an error. What one message asks for is kept in memory at once,
+  /// and may be the same large value as often as it has room for the key.
+  [[nodiscard]] Result<std::vector<Found>> find_all(const std::vector<std::string>& keys) const {
+    constexpr std::size_t k_overhead_bytes = 32;
+    std::size_t bytes = keys.size() * k_overhead_bytes;
+    std::vector<Found> values;
+    if (bytes <= k_batch_bytes_max) values.reserve(keys.size());
+    for (auto key = keys.begin(); key != keys.end() && bytes <= k_batch_bytes_max; ++key) {
+      Result<Found> found = find(*key);
+      if (!found) return std::unexpected(std::move(found.error()));
+      bytes += found->value.size();
+      values.push_back(*std::move(found));
+    }
+    if (bytes <= k_batch_bytes_max) return values;
+    return fail(ErrorCode::too_large, "the values of these " + std::to_string(keys.size()) + " keys hold more than " +
+                                          std::to_string(k_batch_bytes_max) +
+                                          " bytes, which is what one answer may; ask for fewer at once");
+  }
+
   [[nodiscard]] Result<Found> find(const std::string& key) const {
     return store::guarded("the value", [&]() -> Result<Found> {
       Found found;
@@ -81,32 +170,37 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
   return {
       [work](put_atom, const std::string& key, const std::string& value,
              const RequestOptions& options) -> caf::result<Seq> {
-        const Taken taken(*work->load);
+        if (!work->self->current_mailbox_element()->mid.is_request()) {
+          const Taken taken(*work->load);
+          if (!work->refusal(options)) work->gather(key, value);
+          return Seq{0};
+        }
+        work->take_up();
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<Seq> put = work->space.put(key, value, work->write_options(options));
         if (!put) return as_caf(std::move(put.error()));
         return work->written(options, *put, *put);
       },
+      [work](put_atom, const Pairs& pairs, const RequestOptions& options) -> caf::result<Seq> {
+        work->take_up();
+        if (caf::error refusal = work->refusal(options)) return refusal;
+        Result<Seq> put = work->put_all(pairs, options);
+        if (!put || *put == 0) return as_answer(std::move(put));
+        return work->written(options, *put, *put);
+      },
       [work](get_atom, const std::string& key, const RequestOptions& options) -> caf::result<Found> {
-        const Taken taken(*work->load);
+        work->take_up();
         if (caf::error refusal = work->refusal(options, false)) return refusal;
         return as_answer(work->find(key));
       },
       [work](get_atom, const std::vector<std::string>& keys,
              const RequestOptions& options) -> caf::result<std::vector<Found>> {
-        const Taken taken(*work->load);
+        work->take_up();
         if (caf::error refusal = work->refusal(options, false)) return refusal;
-        std::vector<Found> values;
-        values.reserve(keys.size());
-        for (const std::string& key : keys) {
-          Result<Found> found = work->find(key);
-          if (!found) return as_caf(std::move(found.error()));
-          values.push_back(*std::move(found));
-        }
-        return values;
+        return as_answer(store::guarded("the values", [&] { return work->find_all(keys); }));
       },
       [work](erase_atom, const std::string& key, const RequestOptions& options) -> caf::result<bool> {
-        const Taken taken(*work->load);
+        work->take_up();
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<bool> erased = work->space.erase(key, work->write_options(options));
         const bool changed = erased && *erased;
@@ -114,24 +208,34 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
       },
       [work](add_atom, const std::string& key, std::int64_t delta,
              const RequestOptions& options) -> caf::result<std::int64_t> {
-        const Taken taken(*work->load);
+        work->take_up();
         if (caf::error refusal = work->refusal(options)) return refusal;
         return work->written(options, work->space.add(key, delta, work->write_options(options)), true);
       },
       [work](cas_atom, const std::string& key, Seq expected, const std::string& value,
              const RequestOptions& options) -> caf::result<bool> {
-        const Taken taken(*work->load);
+        work->take_up();
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<bool> set = work->space.compare_and_set(key, expected, value, work->write_options(options));
         const bool changed = set && *set;
         return work->written(options, std::move(set), changed);
       },
       [work](stats_atom) -> caf::result<SpaceStats> {
-        const Taken taken(*work->load);
+        work->take_up();
         return work->space.stats();
       },
-      [work](const Renew&) { work->renew(); },
-      [work](const Stop&) { work->self->quit(); },
+      [work](const Renew&) {
+        work->do_gathered();
+        work->renew();
+      },
+      [work](const Gathered&) {
+        work->told_to_do_gathered = false;
+        work->do_gathered();
+      },
+      [work](const Stop&) {
+        work->do_gathered();
+        work->self->quit();
+      },
   };
 }
 

@@ -32,6 +32,14 @@ Result<SpaceActor> StoreActors::space_actor(std::string_view name, SpaceOptions 
 
 std::vector<ActorStats> StoreActors::stats() const { return tree_->actor_stats(); }
 
+Result<Analytics> StoreActors::analytics() const {
+  return store::guarded("the analytics", [&]() -> Result<Analytics> { return tree_->analytics().report(); });
+}
+
+Result<void> StoreActors::sample(unsigned every) { return tree_->sample(every); }
+
+std::uint16_t StoreActors::port() const noexcept { return tree_->port(); }
+
 Result<void> StoreActors::stop() { return tree_->close(); }
 
 Result<StoreActors> start(caf::actor_system& system, Options options, ActorOptions actors) {

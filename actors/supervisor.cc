@@ -4,6 +4,7 @@
 #include <chrono>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,8 @@ struct Work {
   std::weak_ptr<Tree> tree;
   std::map<caf::actor_addr, std::size_t> workers{};
   std::map<std::size_t, std::deque<actor_clock::time_point>> crashes{};
+  // Told to end, so that the next one can begin.
+  std::set<caf::actor_addr> retiring{};
 
   void watch(const caf::strong_actor_ptr& worker, std::size_t child) {
     workers.emplace(caf::actor_cast<caf::actor_addr>(worker), child);
@@ -38,6 +41,16 @@ struct Work {
     const auto of = tree.lock();
     if (of == nullptr) return;
     carefully(*of, child, [&] { watch(of->start_worker(child), child); });
+  }
+
+  /// The next worker begins when this one has ended: it may have a state that is
+  /// confined to one at a time. Nothing to do where one is about to be started.
+  void retire(std::size_t child) {
+    const auto of = tree.lock();
+    if (of == nullptr) return;
+    if (const caf::strong_actor_ptr worker = of->gate(child).retire()) {
+      retiring.insert(caf::actor_cast<caf::actor_addr>(worker));
+    }
   }
 
   /// An exception, memory that runs out mostly, would end the supervisor and
@@ -61,8 +74,12 @@ struct Work {
     if (found == workers.end() || of == nullptr) return;
     const std::size_t child = found->second;
     workers.erase(found);
-    // It was told to end.
-    if (!down.reason) return;
+    const bool retired = retiring.erase(down.source) != 0;
+    if (!down.reason) {
+      // It was told to end.
+      if (retired) carefully(*of, child, [&] { watch(of->start_worker(child), child); });
+      return;
+    }
     carefully(*of, child, [&] { replace(*of, child, self->system().render(down.reason)); });
   }
 
@@ -75,7 +92,7 @@ struct Work {
     while (!recent.empty() && now - recent.front() > options.restart_window) recent.pop_front();
     recent.push_back(now);
     if (recent.size() > options.restarts_max) {
-      give_up(of, gate, reason);
+      give_up(of, child, reason);
       return;
     }
     std::chrono::milliseconds delay = options.restart_delay;
@@ -86,7 +103,8 @@ struct Work {
     start_later(child, delay);
   }
 
-  void give_up(Tree& of, Gate& gate, const std::string& reason) {
+  void give_up(Tree& of, std::size_t child, const std::string& reason) {
+    Gate& gate = of.gate(child);
     const std::string what =
         std::string("the actor ") + gate.name() + " crashed more than " + std::to_string(of.options().restarts_max) +
         " times in " + std::to_string(of.options().restart_window.count()) + " ms and was given up; last: " + reason;
@@ -96,7 +114,11 @@ struct Work {
     if (&gate == dynamic_cast<LogGate*>(&gate)) {
       of.board().abandon(make_error(ErrorCode::indeterminate, "the write may or may not be on disk: " + what));
     }
-    of.turn_read_only(what);
+    if (of.vital(child)) {
+      of.turn_read_only(what);
+    } else {
+      of.report(LogLevel::error, what + "; the store goes on without it");
+    }
   }
 };
 
@@ -108,6 +130,7 @@ caf::behavior supervisor(caf::event_based_actor* self, std::weak_ptr<Tree> tree)
   return {
       [work](worker_atom, const caf::strong_actor_ptr& worker, std::size_t child) { work->take_on(worker, child); },
       [work](restart_atom, std::size_t child) { work->restart(child); },
+      [work](const Restart& order) { work->retire(order.child); },
       [self](const Stop&) { self->quit(); },
   };
 }

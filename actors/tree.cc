@@ -8,6 +8,8 @@
 
 #include <caf/send.hpp>
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace actable::actors {
@@ -15,8 +17,16 @@ namespace {
 
 constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
 constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
+constexpr unsigned k_analytics_actors_max = 64;
+constexpr std::size_t k_any_number = std::numeric_limits<std::size_t>::max();
 // Longer times would not fit into a point of the clock, which counts nanoseconds.
 constexpr std::chrono::hours k_time_max{24 * 365};
+
+[[nodiscard]] Result<void> check_sampling(unsigned every) {
+  if (every <= store::Sampler::k_every_max) return {};
+  return fail(ErrorCode::invalid_argument, "to look at one of " + std::to_string(every) +
+                                               " operations was asked for; it takes 1 to 2^20, or 0 for none");
+}
 
 [[nodiscard]] Result<void> check(const ActorOptions& options) {
   if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
@@ -38,6 +48,16 @@ constexpr std::chrono::hours k_time_max{24 * 365};
                                                  std::to_string(options.restart_delay.count()) +
                                                  " ms; it takes 0 to restart_delay_max, which is " +
                                                  std::to_string(options.restart_delay_max.count()) + " ms");
+  }
+  if (auto checked = check_sampling(options.sample_every); !checked) return checked;
+  if (options.analytics_actors < 1 || options.analytics_actors > k_analytics_actors_max) {
+    return fail(ErrorCode::invalid_argument,
+                "ActorOptions::analytics_actors is " + std::to_string(options.analytics_actors) + "; it takes 1 to 64");
+  }
+  if (options.analytics_window.count() <= 0 || options.analytics_window > k_time_max) {
+    return fail(ErrorCode::invalid_argument, "ActorOptions::analytics_window is " +
+                                                 std::to_string(options.analytics_window.count()) +
+                                                 " ms; it takes 1 ms to 365 days");
   }
   if (options.restart_window.count() <= 0) {
     return fail(ErrorCode::invalid_argument, "ActorOptions::restart_window is " +
@@ -66,14 +86,30 @@ Tree::~Tree() { (void)close(); }
 Result<std::shared_ptr<Tree>> Tree::start(caf::actor_system& system, Options options, ActorOptions actors,
                                           const Wiring& wiring) {
   if (auto checked = check(actors); !checked) return std::unexpected(std::move(checked.error()));
+  const bool debug_socket = std::exchange(options.debug_socket, false);
+  const std::filesystem::path directory = options.directory;
+  if (debug_socket && directory.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "Options::debug_socket needs Options::directory, where the socket is made: this store has none");
+  }
   auto log = options.log;
   Result<Store> store = store::Access::open(std::move(options), wiring.files);
   if (!store) return std::unexpected(std::move(store.error()));
   std::shared_ptr<Tree> tree(new Tree(system, *std::move(store), std::move(log), std::move(actors)));
   try {
     tree->begin(wiring);
+    if (auto opened = tree->open_network(); !opened) {
+      // The actors that are there already keep the tree.
+      (void)tree->close();
+      return std::unexpected(std::move(opened.error()));
+    }
+    if (debug_socket) {
+      if (auto opened = tree->open_debug_socket(directory, wiring.debug); !opened) {
+        (void)tree->close();
+        return std::unexpected(std::move(opened.error()));
+      }
+    }
   } catch (...) {
-    // The actors that are there already keep the tree.
     (void)tree->close();
     throw;
   }
@@ -104,8 +140,13 @@ void Tree::begin(const Wiring& wiring) {
   store_actor_ = store;
   add_child({caf::actor_cast<caf::strong_actor_ptr>(store), store_gate, [this](std::shared_ptr<Load> load) {
                return caf::actor_cast<caf::strong_actor_ptr>(
-                   system_.spawn<caf::hidden>(store_worker, shared_from_this(), std::move(load)));
+                   system_.spawn<caf::hidden>(store_worker, shared_from_this(), std::move(load), k_any_number));
              }});
+
+  begin_analytics();
+  const unsigned shards = store::Access::core(store_).shard_map().shards();
+  // Shard 0 last: it tells the others.
+  for (unsigned shard = shards; shard-- > 0;) add_shard(shard);
 
   if (wiring.watch_log) {
     store::Access::core(store_).watch_durable([board = std::weak_ptr(board_)] {
@@ -119,6 +160,92 @@ void Tree::begin(const Wiring& wiring) {
   system_.config_serv()->get()->attach_functor([tree = weak_from_this()](const caf::error&) {
     if (const auto to = tree.lock()) (void)to->close();
   });
+}
+
+void Tree::begin_analytics() {
+  analytics_ = std::make_unique<AnalyticsBook>(store::Access::core(store_).shared_from_this(),
+                                               options_.analytics_actors, options_.analytics_window);
+  for (std::size_t number = 0; number < options_.analytics_actors; ++number) {
+    auto [handle, gate] =
+        make_gate<Gate, AnalyticsActor>(system_, "analytics " + std::to_string(number), options_.mailbox_max);
+    add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+               [this, number](std::shared_ptr<Load> load) {
+                 return caf::actor_cast<caf::strong_actor_ptr>(
+                     system_.spawn<caf::hidden>(analytics_worker, shared_from_this(), std::move(load), number));
+               },
+               caf::make_message(Begin{})});
+  }
+  analytics_->sample(options_.sample_every);
+}
+
+Result<void> Tree::sample(unsigned every) {
+  if (auto checked = check_sampling(every); !checked) return checked;
+  analytics_->sample(every);
+  return {};
+}
+
+void Tree::add_shard(unsigned shard) {
+  auto [handle, gate] = make_gate<Gate, ShardActor>(system_, "shard " + std::to_string(shard), options_.mailbox_max);
+  if (shard != 0) shard_gates_.push_back(gate);
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+             [this, shard](std::shared_ptr<Load> load) {
+               return caf::actor_cast<caf::strong_actor_ptr>(
+                   system_.spawn<caf::hidden>(shard_worker, shared_from_this(), std::move(load), shard));
+             },
+             caf::make_message(Tend{})});
+}
+
+void Tree::tend_shards() {
+  for (Gate* const gate : shard_gates_) gate->tell(caf::make_message(Tend{}));
+}
+
+Result<void> Tree::open_network() {
+  if (!options_.network) return {};
+  // Not the store's own gate: what comes through this one is from other processes,
+  // whoever it says has sent it.
+  auto [handle, gate] = make_gate<Gate, StoreActor>(system_, "network", options_.mailbox_max);
+  add_child({caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+             [this, spaces_max = options_.network->spaces_max](std::shared_ptr<Load> load) {
+               return caf::actor_cast<caf::strong_actor_ptr>(
+                   system_.spawn<caf::hidden>(store_worker, shared_from_this(), std::move(load), spaces_max));
+             }});
+  auto opened = Network::open(system_, handle, *options_.network, log_);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  network_.emplace(*std::move(opened));
+  return {};
+}
+
+Result<void> Tree::open_debug_socket(const std::filesystem::path& directory, debug::ServerLimits limits) {
+  auto [handle, gate] = make_gate<Gate, DebugActor>(system_, "debug", options_.mailbox_max);
+  // By address: the server outlives nobody, and keeps nobody.
+  const auto with_gate = [to = caf::actor_cast<caf::actor_addr>(handle)](auto&& f) {
+    const auto kept = caf::actor_cast<caf::strong_actor_ptr>(to);
+    return kept != nullptr && f(*static_cast<Gate*>(kept->get()));
+  };
+  debug::ServerHooks hooks{
+      .ask =
+          [with_gate](const std::shared_ptr<debug::Question>& question) {
+            return with_gate([&](Gate& to) { return to.offer(caf::make_message(Inquiry{question})); });
+          },
+      .gone =
+          [with_gate](std::uint64_t client) {
+            with_gate([client](Gate& to) { return to.offer(caf::make_message(Departure{client})); });
+          },
+      .report =
+          [log = log_](LogLevel level, const std::string& message) {
+            if (log) log(level, message);
+          }};
+  auto server = debug::Server::start(directory, std::move(hooks), limits);
+  if (!server) return std::unexpected(std::move(server.error()));
+  debug_server_ = *std::move(server);
+  Child child{caf::actor_cast<caf::strong_actor_ptr>(handle), gate, [this](std::shared_ptr<Load> load) {
+                return caf::actor_cast<caf::strong_actor_ptr>(
+                    system_.spawn<caf::hidden>(debug_worker, shared_from_this(), std::move(load)));
+              }};
+  // Who looks at a store is not to stop it, whatever he asks for.
+  child.vital = false;
+  add_child(std::move(child));
+  return {};
 }
 
 void Tree::add_child(Child child) {
@@ -159,6 +286,11 @@ Gate& Tree::gate(std::size_t child) {
   return *children_[child].gate;
 }
 
+bool Tree::vital(std::size_t child) const {
+  const std::lock_guard lock(mutex_);
+  return children_[child].vital;
+}
+
 Result<Space> Tree::existing_space(std::string_view name) { return store::Access::existing_space(store_, name); }
 
 Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options) {
@@ -167,9 +299,16 @@ Result<SpaceActor> Tree::space_actor(std::string_view name, SpaceOptions options
   return actor_of(name, *std::move(space));
 }
 
-Result<SpaceActor> Tree::open(std::string_view name) {
+Result<SpaceActor> Tree::open(std::string_view name, std::size_t spaces_max) {
   Result<Space> space = existing_space(name);
-  if (!space && space.error().code == ErrorCode::not_found) space = store::Access::space_at_once(store_, name, {});
+  if (!space && space.error().code == ErrorCode::not_found) {
+    if (spaces_max != k_any_number && store_.spaces().size() >= spaces_max) {
+      return fail(ErrorCode::not_found,
+                  "there is no space '" + std::string(name) + "', and another process makes none where there are " +
+                      std::to_string(spaces_max) + " (NetworkOptions::spaces_max); have the host make it");
+    }
+    space = store::Access::space_at_once(store_, name, {});
+  }
   if (!space) return std::unexpected(std::move(space.error()));
   return actor_of(name, *std::move(space));
 }
@@ -207,6 +346,32 @@ SpaceActor Tree::add_space(const std::string& name, Space space) {
     throw;
   }
   return handle;
+}
+
+Result<void> Tree::drill(std::string_view actor, Drill what) {
+  const std::lock_guard lock(mutex_);
+  const auto child = find_child(actor);
+  if (!child) return std::unexpected(child.error());
+  if (what == Drill::crash) {
+    children_[*child].gate->crash();
+  } else if (supervisor_) {
+    caf::anon_send(supervisor_, Restart{*child});
+  }
+  return {};
+}
+
+Result<void> Tree::trace(std::string_view actor, std::shared_ptr<Trace> trace) {
+  const std::lock_guard lock(mutex_);
+  const auto child = find_child(actor);
+  if (!child) return std::unexpected(child.error());
+  children_[*child].gate->trace(std::move(trace));
+  return {};
+}
+
+Result<std::size_t> Tree::find_child(std::string_view actor) const {
+  const auto found = std::ranges::find(children_, actor, [](const Child& child) { return child.gate->name(); });
+  if (found != children_.end()) return static_cast<std::size_t>(found - children_.begin());
+  return fail(ErrorCode::not_found, "there is no actor '" + std::string(actor) + "'; `actors` lists them");
 }
 
 StoreStats Tree::store_stats() const {
@@ -268,7 +433,10 @@ Result<void> Tree::close_all() {
   const std::lock_guard closing(close_mutex_);
   // From inside a visitor the store refuses to close: then this is another try.
   if (closed_) return store_.close();
+  // First: nobody asks any more, and what is still answered goes nowhere.
+  if (debug_server_ != nullptr) debug_server_->stop();
   const caf::error closed = make_error(ErrorCode::closed, "the store is closed; start it again");
+  if (network_) network_->close();
   {
     // Not for longer: an actor may be waiting for it.
     const std::lock_guard spaces(spaces_mutex_);
@@ -289,6 +457,7 @@ Result<void> Tree::close_all() {
                                "there after the store is opened again"));
   }
   for (const Child& child : children) child.gate->end();
+  if (analytics_ != nullptr) analytics_->close();
   if (supervisor_) caf::anon_send(supervisor_, Stop{});
   supervisor_ = nullptr;
   // At the end: where memory ran out on the way, another try does all of it again.

@@ -1,18 +1,24 @@
 #pragma once
 
+#include "actors/analytics_book.h"
 #include "actors/board.h"
 #include "actors/gate.h"
+#include "actors/network.h"
 #include "base/file.h"
+#include "debug/server.h"
 
 #include <actable/actors.h>
 
 #include <caf/event_based_actor.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +35,8 @@ struct Child {
   /// What a worker is told once the gate leads to it: to look for what nobody
   /// was there to be told of. Empty: nothing.
   caf::message greeting{};
+  /// False: the store goes on as it is when this one is given up.
+  bool vital = true;
 };
 
 /// What tests put in place of the real thing.
@@ -36,6 +44,7 @@ struct Wiring {
   base::FileSystem& files = base::posix_file_system();
   /// False: the log's thread tells nothing; the test calls `Board::changed`.
   bool watch_log = true;
+  debug::ServerLimits debug{};
 };
 
 /// The store and its actors, from opening to closing.
@@ -54,18 +63,32 @@ class Tree : public std::enable_shared_from_this<Tree> {
   /// True where there is no log.
   [[nodiscard]] bool in_memory() const noexcept { return in_memory_; }
   [[nodiscard]] Board& board() noexcept { return *board_; }
+  [[nodiscard]] AnalyticsBook& analytics() noexcept { return *analytics_; }
   [[nodiscard]] const StoreActor& store_actor() const noexcept { return store_actor_; }
   [[nodiscard]] const LogActor& log_actor() const noexcept { return log_actor_; }
   [[nodiscard]] const ActorOptions& options() const noexcept { return options_; }
 
+  /// As `StoreActors::port`.
+  [[nodiscard]] std::uint16_t port() const noexcept { return network_ ? network_->port() : 0; }
+
   /// Fails as `StoreActors::space_actor`.
   [[nodiscard]] Result<SpaceActor> space_actor(std::string_view name, SpaceOptions options);
   /// The actor of a space, whatever its options; one that is not there is made as
-  /// `SpaceOptions` say if nothing is said. Never waits: fails with overloaded
-  /// where it would have to, and as `Store::space`.
-  [[nodiscard]] Result<SpaceActor> open(std::string_view name);
+  /// `SpaceOptions` say if nothing is said, if there are fewer than `spaces_max`.
+  /// Never waits: fails with overloaded where it would have to, with not_found where
+  /// there are as many, and as `Store::space`.
+  [[nodiscard]] Result<SpaceActor> open(std::string_view name, std::size_t spaces_max);
   /// The space of that name, whatever its options. Fails as StoreCore::existing_space.
   [[nodiscard]] Result<Space> existing_space(std::string_view name);
+
+  /// Has the actor of that name crash, or start again. Fails with not_found.
+  enum class Drill { crash, restart };
+  [[nodiscard]] Result<void> drill(std::string_view actor, Drill what);
+
+  /// Has the trace told what comes to the actor of that name, in place of any
+  /// trace of it before. Fails with not_found.
+  [[nodiscard]] Result<void> trace(std::string_view actor, std::shared_ptr<Trace> trace);
+  [[nodiscard]] std::chrono::steady_clock::time_point started_at() const noexcept { return started_at_; }
 
   [[nodiscard]] StoreStats store_stats() const;
   [[nodiscard]] std::vector<ActorStats> actor_stats() const;
@@ -73,14 +96,21 @@ class Tree : public std::enable_shared_from_this<Tree> {
   /// Why requests to write are refused; none if they are not.
   [[nodiscard]] caf::error write_refusal() const;
 
+  /// Fails as `StoreActors::sample`.
+  [[nodiscard]] Result<void> sample(unsigned every);
+
   /// Fails as `StoreActors::stop`.
   [[nodiscard]] Result<void> close();
+
+  /// Has the actors of all shards but the first look for maintenance to do.
+  void tend_shards();
 
   // For the supervisor.
 
   /// Starts a worker for the child, lets its gate lead there, and greets it.
   [[nodiscard]] caf::strong_actor_ptr start_worker(std::size_t child);
   [[nodiscard]] Gate& gate(std::size_t child);
+  [[nodiscard]] bool vital(std::size_t child) const;
   /// The store takes no more writes.
   void turn_read_only(const std::string& reason);
   /// Says to the host that the store takes no more writes; once.
@@ -91,14 +121,21 @@ class Tree : public std::enable_shared_from_this<Tree> {
   Tree(caf::actor_system& system, Store store, std::function<void(LogLevel, std::string_view)> log,
        ActorOptions actors);
   void begin(const Wiring& wiring);
+  void begin_analytics();
+  [[nodiscard]] Result<void> open_network();
+  [[nodiscard]] Result<void> open_debug_socket(const std::filesystem::path& directory, debug::ServerLimits limits);
   void add_child(Child child);
+  void add_shard(unsigned shard);
   [[nodiscard]] Result<void> close_all();
   [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);
+  /// The index of the child of that name; `mutex_` is held. Fails with not_found.
+  [[nodiscard]] Result<std::size_t> find_child(std::string_view actor) const;
   [[nodiscard]] SpaceActor add_space(const std::string& name, Space space);
 
   caf::actor_system& system_;
   Store store_;
   const bool in_memory_;
+  const std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
   const std::function<void(LogLevel, std::string_view)> log_;
   ActorOptions options_;
   caf::actor_addr host_;
@@ -106,7 +143,14 @@ class Tree : public std::enable_shared_from_this<Tree> {
   StoreActor store_actor_;
   LogActor log_actor_;
   std::shared_ptr<Board> board_;
+  std::unique_ptr<AnalyticsBook> analytics_;
+  // Set before anybody has the tree.
+  std::optional<Network> network_;
+  // From the start on, as it is.
+  std::unique_ptr<debug::Server> debug_server_;
 
+  // Of the shards from 1 on; kept by `children_`. Complete before any is told.
+  std::vector<Gate*> shard_gates_;
   // Held while a space gets its actor.
   std::mutex spaces_mutex_;
   std::map<std::string, SpaceActor, std::less<>> space_actors_;

@@ -1,4 +1,5 @@
 #include "base/assert.h"
+#include "base/descriptor.h"
 #include "base/file.h"
 #include "base/file_error.h"
 #include "base/pwrite_queue.h"
@@ -29,38 +30,6 @@ namespace fs = std::filesystem;
 constexpr mode_t k_file_mode = 0600;
 constexpr mode_t k_directory_mode = 0700;
 constexpr std::string_view k_lock_name = "LOCK";
-
-/// Repeats a call that a signal ended before it did anything, which is what -1
-/// with EINTR says. Not for syncs: those are never repeated.
-template <class Call>
-auto uninterrupted(Call call) {
-  for (;;) {
-    const auto result = call();
-    if (result != -1 || errno != EINTR) return result;
-  }
-}
-
-/// Thread safety: *confined* to its owner.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int number) noexcept : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  // A failing close says nothing that sync() has not said.
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-
-  [[nodiscard]] bool valid() const noexcept { return number_ >= 0; }
-  [[nodiscard]] int number() const noexcept { return number_; }
-
- private:
-  int number_ = -1;
-};
 
 Descriptor open_descriptor(const fs::path& name, int flags) {
   return Descriptor(uninterrupted([&] { return open(name.c_str(), flags | O_CLOEXEC, k_file_mode); }));

@@ -1,7 +1,7 @@
 #include "base/record_memory.h"
 
-#include "base/assert.h"
 #include "base/bytes.h"
+#include "base/generation.h"
 #include "base/park.h"
 
 #include <algorithm>
@@ -15,15 +15,16 @@ namespace actable::base {
 namespace {
 
 constexpr std::size_t k_page_bytes = 4096;
-constexpr std::size_t k_huge_page_bytes = std::size_t{2} << 20;
-constexpr std::size_t k_arena_bytes_first = std::size_t{1} << 20;
-constexpr std::size_t k_arena_bytes_max = std::size_t{64} << 20;
 constexpr std::size_t k_chunk_bytes_max = 64 * 1024;
 // Blocks this large give their pages back when they leave a thread.
 constexpr std::size_t k_page_return_bytes = 32 * 1024;
 // Full safe magazines that a thread keeps of a class before it shares them.
 constexpr unsigned k_limbo_keep = 2;
 constexpr unsigned k_empties_keep = 16;
+// Magazines that one call takes out of limbo at most to find one with blocks, and
+// shares: both are inside of a write. As one is filled for a call, limbo shrinks.
+constexpr unsigned k_looked_through_max = 4;
+constexpr unsigned k_shared_max = 4;
 // A thread sees to a new epoch after retiring this much: about the second-level
 // cache, so that reused blocks are still near.
 constexpr std::size_t k_advance_bytes = std::size_t{1} << 20;
@@ -41,17 +42,14 @@ void return_pages(void* block, std::size_t bytes) noexcept {
 
 }  // namespace
 
-/// Its header lies in its own first page.
-struct RecordMemory::Arena {
-  Arena* next;
-  std::byte* mapping;
-  std::size_t mapping_bytes;
-  std::byte* base;
-  std::size_t bytes;
-  std::atomic<std::size_t> used;
-};
+RecordMemory::RecordMemory(Epochs& epochs) noexcept
+    : epochs_(epochs), generation_(new (std::nothrow) Generation(usage_)) {}
 
-RecordMemory::Cache::Cache() = default;
+RecordMemory::~RecordMemory() { delete generation_.load(std::memory_order_acquire); }
+
+RecordMemory::Cache::Cache(Generation& generation) noexcept
+    // acquire: pairs with the release in step_compaction.
+    : generation_(generation), leaving_(generation.leaving.load(std::memory_order_acquire)) {}
 
 RecordMemory::Cache::~Cache() {
   for (ClassCache* c : classes_) delete c;
@@ -63,13 +61,24 @@ RecordMemory::ClassCache* RecordMemory::Cache::class_cache(unsigned size_class) 
   return classes_[size_class];
 }
 
-RecordMemory::~RecordMemory() {
-  Arena* arena = arena_.load(std::memory_order_acquire);
-  while (arena != nullptr) {
-    Arena* const next = arena->next;
-    munmap(arena->mapping, arena->mapping_bytes);
-    arena = next;
+std::unique_ptr<RecordMemory::Cache> RecordMemory::make_cache() noexcept {
+  // acquire: pairs with the release in begin_compaction.
+  Generation* const generation = generation_.load(std::memory_order_acquire);
+  if (generation == nullptr) return nullptr;
+  return std::unique_ptr<Cache>(new (std::nothrow) Cache(*generation));
+}
+
+const RecordMemory::CacheSlot* RecordMemory::cache_slot(unsigned index) noexcept {
+  CacheSlot* const slot = slots_.get(index);
+  if (slot == nullptr) return nullptr;
+  // relaxed: nobody else sets it from null.
+  if (slot->cache_.load(std::memory_order_relaxed) == nullptr) [[unlikely]] {
+    std::unique_ptr<Cache> made = make_cache();
+    if (made == nullptr) return nullptr;
+    // release: a whole cache, for the compactor.
+    slot->cache_.store(made.release(), std::memory_order_release);
   }
+  return slot;
 }
 
 unsigned RecordMemory::large_class_of(std::size_t bytes) noexcept {
@@ -115,48 +124,6 @@ RecordMemory::Magazine* RecordMemory::pop(std::atomic<Magazine*>& stack) noexcep
   return nullptr;
 }
 
-RecordMemory::Arena* RecordMemory::map_arena(std::size_t bytes_min) noexcept {
-  const Arena* const present = arena_.load(std::memory_order_acquire);
-  std::size_t bytes = present == nullptr ? k_arena_bytes_first : std::min(present->bytes * 4, k_arena_bytes_max);
-  bytes = round_up(std::max(bytes, bytes_min + k_page_bytes), k_page_bytes);
-  const bool huge = bytes >= 8 * k_huge_page_bytes;
-  const std::size_t mapped = huge ? bytes + k_huge_page_bytes : bytes;
-  void* const at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (at == MAP_FAILED) return nullptr;
-  auto* const mapping = static_cast<std::byte*>(at);
-  std::byte* base = mapping;
-  if (huge) {
-    base += (k_huge_page_bytes - reinterpret_cast<std::uintptr_t>(mapping) % k_huge_page_bytes) % k_huge_page_bytes;
-    (void)madvise(base, bytes, MADV_HUGEPAGE);
-  }
-  auto* const arena = new (base) Arena{nullptr, mapping, mapped, base, bytes, k_page_bytes};
-  reserved_.fetch_add(bytes, std::memory_order_relaxed);
-  return arena;
-}
-
-void* RecordMemory::carve(std::size_t bytes) noexcept {
-  while (true) {
-    Arena* const arena = arena_.load(std::memory_order_acquire);
-    if (arena != nullptr) {
-      const std::size_t offset = arena->used.fetch_add(bytes, std::memory_order_relaxed);
-      if (offset + bytes <= arena->bytes) {
-        carved_.fetch_add(bytes, std::memory_order_relaxed);
-        return arena->base + offset;
-      }
-    }
-    Arena* const fresh = map_arena(bytes);
-    if (fresh == nullptr) return nullptr;
-    fresh->next = arena;
-    Arena* expected = arena;
-    ACTABLE_PARK("memory.new_arena");
-    // release: the arena's header; pairs with the acquire above.
-    if (!arena_.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      reserved_.fetch_sub(fresh->bytes, std::memory_order_relaxed);
-      munmap(fresh->mapping, fresh->mapping_bytes);
-    }
-  }
-}
-
 void* RecordMemory::carve_block(Cache& cache, unsigned size_class) noexcept {
   ClassCache& own = *cache.classes_[size_class];
   const std::size_t bytes = bytes_of(size_class);
@@ -165,7 +132,7 @@ void* RecordMemory::carve_block(Cache& cache, unsigned size_class) noexcept {
     // A class above a page that is no multiple of it: few blocks to a chunk
     // would waste much of the last page.
     if (bytes > k_page_bytes / 2 && bytes < k_chunk_bytes_max) chunk_bytes = round_up(bytes * 4, k_page_bytes);
-    auto* const chunk = static_cast<std::byte*>(carve(chunk_bytes));
+    auto* const chunk = static_cast<std::byte*>(cache.generation_.arenas.carve(chunk_bytes));
     if (chunk == nullptr) return nullptr;
     own.chunk = chunk;
     own.chunk_end = chunk + chunk_bytes;
@@ -178,8 +145,15 @@ void* RecordMemory::carve_block(Cache& cache, unsigned size_class) noexcept {
 
 RecordMemory::Magazine* RecordMemory::take_empty(Cache& cache) noexcept {
   if (cache.empties_ == nullptr) {
-    if (Magazine* shared = pop(shared_empty_); shared != nullptr) return shared;
-    auto* const page = static_cast<std::byte*>(carve(k_page_bytes));
+    if (Magazine* shared = pop(cache.generation_.shared_empty); shared != nullptr) return shared;
+  }
+  return take_own_empty(cache);
+}
+
+/// One that is on no stack, and that nobody has popped since the caller pinned.
+RecordMemory::Magazine* RecordMemory::take_own_empty(Cache& cache) noexcept {
+  if (cache.empties_ == nullptr) {
+    auto* const page = static_cast<std::byte*>(cache.generation_.arenas.carve(k_page_bytes));
     if (page == nullptr) return nullptr;
     static_assert(sizeof(Magazine) <= 512);
     for (std::size_t at = 0; at + sizeof(Magazine) <= k_page_bytes; at += 512) {
@@ -197,7 +171,7 @@ RecordMemory::Magazine* RecordMemory::take_empty(Cache& cache) noexcept {
 
 void RecordMemory::put_empty(Cache& cache, Magazine* magazine) noexcept {
   if (cache.empties_count_ >= k_empties_keep) {
-    push(shared_empty_, magazine);
+    push(cache.generation_.shared_empty, magazine);
     return;
   }
   magazine->next.store(cache.empties_, std::memory_order_relaxed);
@@ -205,34 +179,59 @@ void RecordMemory::put_empty(Cache& cache, Magazine* magazine) noexcept {
   ++cache.empties_count_;
 }
 
+/// Null when none is safe, or none of the first few has blocks that stay.
 RecordMemory::Magazine* RecordMemory::from_limbo(Cache& cache, unsigned size_class) noexcept {
   ClassCache& own = *cache.classes_[size_class];
-  Magazine* const first = own.limbo_first;
-  if (first == nullptr || first->stamp >= epochs_.safe()) return nullptr;
-  own.limbo_first = first->next.load(std::memory_order_relaxed);
-  if (own.limbo_first == nullptr) own.limbo_last = nullptr;
-  --own.limbo_count;
-  retired_.fetch_sub(first->count * bytes_of(size_class), std::memory_order_relaxed);
-  return first;
+  for (unsigned looked_through = 0; looked_through < k_looked_through_max; ++looked_through) {
+    Magazine* const first = own.limbo_first;
+    if (first == nullptr || first->stamp >= epochs_.safe()) return nullptr;
+    own.limbo_first = first->next.load(std::memory_order_relaxed);
+    if (own.limbo_first == nullptr) own.limbo_last = nullptr;
+    --own.limbo_count;
+    retired_.fetch_sub(first->count * bytes_of(size_class), std::memory_order_relaxed);
+    drop_leaving(cache, *first);
+    if (first->count != 0) return first;
+    put_empty(cache, first);
+  }
+  return nullptr;
+}
+
+/// Forgets blocks of the generation that leaves.
+void RecordMemory::drop_leaving(const Cache& cache, Magazine& magazine) noexcept {
+  if (cache.leaving_ == nullptr) return;
+  unsigned kept = 0;
+  for (unsigned i = 0; i < magazine.count; ++i) {
+    if (!cache.leaving_->arenas.hold(magazine.blocks[i])) magazine.blocks[kept++] = magazine.blocks[i];
+  }
+  magazine.count = kept;
+}
+
+bool RecordMemory::leaves(const Cache& cache, const void* block) noexcept {
+  return cache.leaving_ != nullptr && cache.leaving_->arenas.hold(block);
+}
+
+/// Puts a magazine of blocks that nobody can see on the shared stack.
+void RecordMemory::share(Cache& cache, unsigned size_class, Magazine* magazine) noexcept {
+  const std::size_t bytes = bytes_of(size_class);
+  if (bytes >= k_page_return_bytes) {
+    for (unsigned i = 0; i < magazine->count; ++i) return_pages(magazine->blocks[i], bytes);
+  }
+  push(cache.generation_.shared_full[size_class], magazine);
 }
 
 void RecordMemory::share_surplus(Cache& cache, unsigned size_class) noexcept {
   const ClassCache& own = *cache.classes_[size_class];
-  const std::size_t bytes = bytes_of(size_class);
-  while (own.limbo_count > k_limbo_keep) {
+  for (unsigned shared = 0; shared < k_shared_max && own.limbo_count > k_limbo_keep; ++shared) {
     Magazine* const magazine = from_limbo(cache, size_class);
     if (magazine == nullptr) return;
-    if (bytes >= k_page_return_bytes) {
-      for (unsigned i = 0; i < magazine->count; ++i) return_pages(magazine->blocks[i], bytes);
-    }
-    push(shared_full_[size_class], magazine);
+    share(cache, size_class, magazine);
   }
 }
 
 bool RecordMemory::refill(Cache& cache, unsigned size_class) noexcept {
   ClassCache& own = *cache.classes_[size_class];
   Magazine* full = from_limbo(cache, size_class);
-  if (full == nullptr) full = pop(shared_full_[size_class]);
+  if (full == nullptr) full = pop(cache.generation_.shared_full[size_class]);
   if (full == nullptr) return false;
   if (own.allocating != nullptr) put_empty(cache, own.allocating);
   own.allocating = full;
@@ -249,16 +248,20 @@ void* RecordMemory::allocate_slowly(Cache& cache, unsigned size_class) noexcept 
 }
 
 void RecordMemory::release(Cache& cache, void* block, std::size_t bytes) noexcept {
+  // The thread's cache was exchanged since it allocated the block.
+  if (leaves(cache, block)) return;
   const unsigned size_class = class_of(bytes);
-  ClassCache& own = *cache.classes_[size_class];
-  // A block at the end of the carved part goes back by moving that end.
-  if (static_cast<std::byte*>(block) + bytes_of(size_class) == own.chunk) {
-    own.chunk = static_cast<std::byte*>(block);
-    return;
-  }
-  if (own.allocating != nullptr && own.allocating->count < own.capacity) {
-    own.allocating->blocks[own.allocating->count++] = block;
-    return;
+  ClassCache* const own = cache.classes_[size_class];
+  if (own != nullptr) {
+    // A block at the end of the carved part goes back by moving that end.
+    if (static_cast<std::byte*>(block) + bytes_of(size_class) == own->chunk) {
+      own->chunk = static_cast<std::byte*>(block);
+      return;
+    }
+    if (own->allocating != nullptr && own->allocating->count < own->capacity) {
+      own->allocating->blocks[own->allocating->count++] = block;
+      return;
+    }
   }
   retire(cache, block, bytes);
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "benchmarks/workload.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -85,7 +87,8 @@ class Session {
 struct Counters {
   /// Bytes handed to the disk since it was opened.
   std::optional<std::uint64_t> written_bytes{};
-  /// Writes that had to wait because the disk was behind, since it was opened.
+  /// Writes that had to wait because the disk was behind, or, where they may not
+  /// wait, were refused; since it was opened.
   std::optional<std::uint64_t> waits{};
   /// Age of the oldest write that is not on disk yet; 0 when all are.
   std::optional<double> durable_lag_s{};
@@ -107,9 +110,9 @@ class Engine {
   /// is alive when the engine is destroyed.
   [[nodiscard]] virtual std::unique_ptr<Session> session(Durability durability) = 0;
 
-  /// Where whole plans are done instead of single operations (`whole_plans`);
-  /// null for most engines, which have sessions.
-  [[nodiscard]] virtual Remote* remote() noexcept { return nullptr; }
+  /// Where whole plans are done instead of single operations, for operations
+  /// that come this way (`whole_plans`, `has_actors`); null where sessions do.
+  [[nodiscard]] virtual Remote* remote(Way) noexcept { return nullptr; }
 
   /// Waits until what was written is on disk, so that one benchmark does not
   /// pay for the one before it.
@@ -147,6 +150,8 @@ struct EngineKind {
   bool own_process = false;
   /// It is given whole plans and has no sessions.
   bool whole_plans = false;
+  /// It can be called by actors and sent messages.
+  bool has_actors = false;
   std::size_t key_bytes_max;
   std::unique_ptr<Engine> (*open)(const EngineOptions& options);
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "benchmarks/engine.h"
 #include "benchmarks/plan.h"
 
 #include <cstddef>
@@ -19,8 +20,10 @@ struct RemotePart {
   std::uint64_t limit;
 };
 
-/// What all threads are to do, together.
+/// What all threads, or actors, are to do, together.
 struct RemoteWork {
+  Way way = Way::calls;
+  Durability durability = Durability::async;
   std::vector<RemotePart> parts;
   /// The last so many go on until the others have ended.
   std::size_t helpers = 0;
@@ -33,7 +36,8 @@ struct RemoteWork {
 };
 
 /// An engine that cannot be asked key by key from here, because the way to it
-/// would be what is measured: it takes whole plans and does them where it is.
+/// would be what is measured, or is what is to be measured: it takes whole plans
+/// and does them where it is.
 ///
 /// Thread safety: *confined*.
 class Remote {
@@ -47,7 +51,7 @@ class Remote {
 
   /// Returns when all are done; calls `waiting` a few times a second until then.
   /// Throws `Failure` when the engine failed or had wrong data, and `Interrupted`.
-  [[nodiscard]] virtual Outcome run(const RemoteWork& work, const std::function<void(double seconds)>& waiting) = 0;
+  [[nodiscard]] virtual Outcome run(RemoteWork work, const std::function<void(double seconds)>& waiting) = 0;
 };
 
 }  // namespace bench

@@ -39,7 +39,9 @@ std::string counted(unsigned number, const char* what) {
 /// "readrandom       [actable, 1 thread]       :", as a result and a summary begin.
 template <class Measured>
 std::string line_begin(const Measured& measured) {
-  std::string where = std::string(measured.engine) + ", " + counted(measured.threads, "thread");
+  const Workload* workload = find_workload(measured.benchmark);
+  const char* who = workload != nullptr && workload->of_actors() ? "actor" : "thread";
+  std::string where = std::string(measured.engine) + ", " + counted(measured.threads, who);
   if (measured.writers > 0) where += " + " + counted(measured.writers, "writer");
   where = "[" + where + "]";
   return formatted("%-16s %-24s : ", std::string(measured.benchmark).c_str(), where.c_str());

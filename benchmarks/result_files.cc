@@ -53,7 +53,7 @@ Record record_of(const Settings& settings) {
           {"key_size", std::uint64_t{settings.key_bytes}},
           {"value_size", std::uint64_t{settings.value_bytes}},
           {"distribution", distribution},
-          {"batch", std::uint64_t{settings.batch}},
+          {"batch", std::uint64_t{settings.batch_of(*find_workload("multiread"))}},
           {"rate", settings.rate},
           {"duration_s", settings.duration_s},
           {"durability", text(to_string(settings.durability))},

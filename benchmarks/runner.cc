@@ -64,7 +64,7 @@ std::uint64_t steps_of(const Settings& settings, const Part& part) {
 WorkerOptions worker_options(const Settings& settings, const Part& part) {
   WorkerOptions options{.limit = part.endless ? k_no_end : steps_of(settings, part),
                         .samples = part.durability != Durability::sync,
-                        .batch = part.workload.batched ? settings.batch : 0,
+                        .batch = settings.batch_of(part.workload),
                         .key_bytes = settings.key_bytes,
                         .value_bytes = settings.value_bytes};
   if (part.rate > 0) {
@@ -177,9 +177,11 @@ Outcome summed(const std::vector<std::unique_ptr<Worker>>& workers, std::size_t 
 /// Draws the plans here, has them done there.
 Outcome run_remotely(Remote& remote, const Settings& settings, const Job& job, const Zipf* zipf, Progress& progress) {
   const std::vector<Part> parts = parts_of(settings, job);
-  RemoteWork work{.parts = {},
+  RemoteWork work{.way = job.workload.way,
+                  .durability = job.durability,
+                  .parts = {},
                   .helpers = parts.size() - settings.threads,
-                  .batch = job.workload.batched ? settings.batch : 0,
+                  .batch = settings.batch_of(job.workload),
                   .sample_every = k_sample_every,
                   .duration_s = job.workload.each_key_once() ? 0 : settings.duration_s};
   progress.show(job.label + "  drawing keys");
@@ -187,7 +189,7 @@ Outcome run_remotely(Remote& remote, const Settings& settings, const Job& job, c
     const std::uint64_t limit = part.endless ? Remote::k_no_limit : steps_of(settings, part);
     work.parts.push_back({draw_plan(request_for(settings, part, zipf)), limit});
   }
-  const Outcome outcome = remote.run(work, [&](double seconds) {
+  const Outcome outcome = remote.run(std::move(work), [&](double seconds) {
     char text[32];
     std::snprintf(text, sizeof text, "  %.0f s", seconds);
     progress.show(job.label + text);
@@ -217,7 +219,7 @@ Outcome Runner::run(Engine& engine, const Job& job) {
   const Workload& workload = job.workload;
   const double duration_s = workload.each_key_once() ? 0 : settings_.duration_s;
   const Zipf* zipf = zipf_for(workload);
-  if (Remote* remote = engine.remote()) return run_remotely(*remote, settings_, job, zipf, progress_);
+  if (Remote* remote = engine.remote(workload.way)) return run_remotely(*remote, settings_, job, zipf, progress_);
 
   std::vector<Team::Recruit> recruits;
   for (const Part& part : parts_of(settings_, job)) {

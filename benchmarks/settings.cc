@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <span>
 
@@ -18,6 +19,17 @@ namespace {
 constexpr std::string_view k_every_engine = "all-found";
 /// Both benchmarks of the disk.
 constexpr std::string_view k_disk_probe = "diskprobe";
+constexpr std::array k_disk_benchmarks = {"diskwrite", "disksync"};
+/// What actors cost and what they do: direct calls beside calls by actors, with
+/// and without them, messages, and the idle store.
+constexpr std::string_view k_actors = "actors";
+constexpr std::array k_actor_benchmarks = {"readrandom", "overwrite",  "actorread",    "actoroverwrite",
+                                           "actorput",   "actorbatch", "actorrequest", "idle"};
+/// What it costs to know what the operations are: not to, samples that a pool of
+/// actors takes up, and a task for each operation.
+constexpr std::string_view k_analytics = "analytics";
+constexpr std::array k_analytics_benchmarks = {"readrandom", "overwrite"};
+constexpr std::array k_analytics_engines = {"unsampled", "actors", "tasks"};
 /// A key number is twice an index, an index goes up to twice the keys, and a
 /// number has 32 bits.
 constexpr std::uint32_t k_num_max = std::uint32_t{1} << 30;
@@ -32,7 +44,8 @@ constexpr std::uint64_t k_syncs_default_min = 100;
 /// The command line as it comes, before names are looked up.
 struct Raw {
   std::vector<std::string> benchmarks{"fillrandom", "overwrite", "readrandom", "multiread", "readmissing", "mixed50"};
-  std::vector<std::string> engines{"actable"};
+  /// None: actable, and where actors are measured, the engine with them.
+  std::vector<std::string> engines{};
   std::string distribution;
   std::string durability = "async";
 };
@@ -53,6 +66,8 @@ std::string benchmark_names() {
   std::vector<std::string> names;
   for (const Workload& workload : workloads()) names.emplace_back(workload.name);
   names.emplace_back(k_disk_probe);
+  names.emplace_back(k_actors);
+  names.emplace_back(k_analytics);
   return joined(names);
 }
 
@@ -64,6 +79,8 @@ std::string benchmark_help() {
     text += "  " + name + std::string(workload.what) + "\n";
   }
   text += "  diskprobe         diskwrite and disksync\n";
+  text += "  actors            readrandom, overwrite and idle with actors and without, and all that begin with actor\n";
+  text += "  analytics         readrandom and overwrite: not looked at, sampled, and with a task for each operation\n";
   return text + "\nEngines in this build: " + engine_names() + "\n";
 }
 
@@ -71,11 +88,15 @@ void add_workload_options(CLI::App& app, Settings& settings, Raw& raw) {
   app.add_option("--benchmarks", raw.benchmarks, "What to run, in this order, on the same data where it can be")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--engines", raw.engines, "Engines to run it on, or all-found")->delimiter(',')->capture_default_str();
+  app.add_option("--engines", raw.engines,
+                 "Engines to run it on, or all-found (default: actable, and actors too where they are measured)")
+      ->delimiter(',');
   app.add_option("--num", settings.num, "Keys in the store")->check(CLI::Range(1u, k_num_max))->capture_default_str();
   app.add_option("--ops", settings.ops, "Operations of all threads together (default: num)")
       ->check(CLI::Range(std::uint64_t{1}, k_ops_max));
-  app.add_option("--threads", settings.threads, "Threads")->check(CLI::Range(1u, k_threads_max))->capture_default_str();
+  app.add_option("--threads", settings.threads, "Threads, or actors where they are measured")
+      ->check(CLI::Range(1u, k_threads_max))
+      ->capture_default_str();
   app.add_option("--writers", settings.writers, "Threads that put beside the readers of readwhilewriting")
       ->check(CLI::Range(1u, k_threads_max))
       ->capture_default_str();
@@ -88,9 +109,8 @@ void add_workload_options(CLI::App& app, Settings& settings, Raw& raw) {
   app.add_option("--distribution", raw.distribution,
                  "Which keys: uniform or zipf (0.99, scrambled); default uniform, zipf for ycsb")
       ->check(CLI::IsMember({"uniform", "zipf"}));
-  app.add_option("--batch", settings.batch, "Keys in a call of multiread")
-      ->check(CLI::Range(std::size_t{1}, k_batch_max))
-      ->capture_default_str();
+  app.add_option("--batch", settings.batch, "Keys in a call of multiread (default: 16) or a message of actorbatch (64)")
+      ->check(CLI::Range(std::size_t{1}, k_batch_max));
   app.add_option("--seed", settings.seed, "Of all random choices")->capture_default_str();
 }
 
@@ -125,10 +145,17 @@ std::string one_line(std::string text) {
   return text;
 }
 
+std::span<const char* const> benchmarks_of_group(std::string_view name) {
+  if (name == k_disk_probe) return k_disk_benchmarks;
+  if (name == k_actors) return k_actor_benchmarks;
+  if (name == k_analytics) return k_analytics_benchmarks;
+  return {};
+}
+
 std::optional<std::string> look_up_benchmarks(const std::vector<std::string>& names, Settings& settings) {
   for (const std::string& name : names) {
-    if (name == k_disk_probe) {
-      for (const char* part : {"diskwrite", "disksync"}) settings.benchmarks.push_back(find_workload(part));
+    if (const auto parts = benchmarks_of_group(name); !parts.empty()) {
+      for (const char* part : parts) settings.benchmarks.push_back(find_workload(part));
       continue;
     }
     const Workload* workload = find_workload(name);
@@ -154,6 +181,15 @@ std::optional<std::string> look_up_engines(const std::vector<std::string>& names
            "; this build has " + engine_names() + ", empty";
   }
   return std::nullopt;
+}
+
+std::vector<std::string> engines_for(const std::vector<std::string>& benchmarks, const Settings& settings) {
+  if (std::ranges::find(benchmarks, k_analytics) != benchmarks.end()) {
+    return {k_analytics_engines.begin(), k_analytics_engines.end()};
+  }
+  std::vector<std::string> names{"actable"};
+  if (std::ranges::any_of(settings.benchmarks, &Workload::of_actors)) names.emplace_back(k_actors);
+  return names;
 }
 
 std::optional<std::string> unplottable(const Settings& settings) {
@@ -192,9 +228,15 @@ Durability Settings::durability_of(const EngineKind& engine, const Workload& wor
   return durability;
 }
 
+bool Settings::can_run(const Workload& workload) const {
+  return std::ranges::any_of(engines, [&](const EngineKind* engine) { return why_not(*engine, workload).empty(); });
+}
+
 std::string Settings::why_not(const EngineKind& engine, const Workload& workload) const {
   if (!workload.unavailable.empty()) return std::string(workload.unavailable);
   const std::string name(engine.name);
+  if (workload.of_actors() && !engine.has_actors) return name + " has no actors: run it with --engines=actors";
+  if (workload.of_actors() && rate > 0) return "actors go as fast as they can: run them without --rate";
   if (!engine.has_log && workload.task == Task::recovery) return name + " keeps nothing that could be opened again";
   if (!engine.has_log && (workload.sync || durability == Durability::sync)) {
     return name + " writes nothing to disk: run it with --durability=none or async";
@@ -234,7 +276,8 @@ std::expected<Settings, Exit> parse_settings(int argc, const char* const* argv) 
   if (raw.durability == "sync") settings.durability = Durability::sync;
 
   auto wrong = look_up_benchmarks(raw.benchmarks, settings);
-  if (!wrong) wrong = look_up_engines(raw.engines, settings);
+  if (!wrong)
+    wrong = look_up_engines(raw.engines.empty() ? engines_for(raw.benchmarks, settings) : raw.engines, settings);
   if (!wrong) wrong = impossible(settings);
   if (!wrong) wrong = unplottable(settings);
   if (wrong) return std::unexpected(Exit{2, one_line(*wrong)});

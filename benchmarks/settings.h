@@ -34,7 +34,8 @@ struct Settings {
   std::size_t key_bytes = 16;
   std::size_t value_bytes = 100;
   Distribution distribution = Distribution::by_benchmark;
-  std::size_t batch = 16;
+  /// Keys of one call or message; 0: what the benchmark has.
+  std::size_t batch = 0;
   /// Operations a second of all threads together; 0: as fast as it goes.
   double rate = 0;
   /// 0: until the operations are done.
@@ -55,11 +56,19 @@ struct Settings {
   /// Operations of all threads together, where no duration ends them.
   [[nodiscard]] std::uint64_t operations(const Workload& workload) const noexcept;
 
+  /// Keys of one call or message; 0: one by one.
+  [[nodiscard]] std::size_t batch_of(const Workload& workload) const noexcept {
+    return workload.batch == 0 || batch == 0 ? workload.batch : batch;
+  }
+
   /// Durability that the workload's writes have on an engine.
   [[nodiscard]] Durability durability_of(const EngineKind& engine, const Workload& workload) const noexcept;
 
   /// Why the engine cannot run the workload; empty when it can.
   [[nodiscard]] std::string why_not(const EngineKind& engine, const Workload& workload) const;
+
+  /// Whether any of the engines can run the workload.
+  [[nodiscard]] bool can_run(const Workload& workload) const;
 };
 
 /// What is left to do when the command line does not lead to a run.

@@ -40,10 +40,20 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<Session> session, Plan pla
 }
 
 void Worker::run(const std::atomic<bool>& stop) {
+  begin();
+  while (advance(stop, options_.limit)) {
+  }
+}
+
+void Worker::begin() {
   began_ = clock_.ticks();
   intended_ = static_cast<double>(began_) + options_.delay_ticks;
+}
+
+bool Worker::advance(const std::atomic<bool>& stop, std::uint64_t operations) {
+  const std::uint64_t until = count_ + std::min(operations, options_.limit - count_);
   // relaxed: a flag alone, nothing is read because of it.
-  while (count_ < options_.limit && !stop.load(std::memory_order_relaxed)) {
+  while (count_ < until && !stop.load(std::memory_order_relaxed)) {
     const std::size_t count = prepare();
     if (options_.batch != 0) {
       run_batch(count);
@@ -61,6 +71,7 @@ void Worker::run(const std::atomic<bool>& stop) {
     published_.store(count_, std::memory_order_relaxed);
   }
   ended_ = clock_.ticks();
+  return count_ < options_.limit && !stop.load(std::memory_order_relaxed);
 }
 
 /// Writes the next keys and values; returns how many: fewer where the plan ends.

@@ -57,11 +57,17 @@ class Worker {
   /// the engine fails or returns wrong data.
   void run(const std::atomic<bool>& stop);
 
+  /// The same in turns, for those who have not a thread to themselves: once
+  /// `begin`, then `advance` until it returns false, which is when there is
+  /// nothing left to do. It does so many operations at least, if there are.
+  void begin();
+  [[nodiscard]] bool advance(const std::atomic<bool>& stop, std::uint64_t operations);
+
   /// Operations done so far, behind by some dozens while running. Any thread
   /// may ask.
   [[nodiscard]] std::uint64_t done() const noexcept { return published_.load(std::memory_order_relaxed); }
 
-  /// The following hold once `run` has returned.
+  /// The following hold once `run` has returned, or `advance` with false.
   [[nodiscard]] const Histogram& latency() const noexcept { return latency_; }
   [[nodiscard]] std::uint64_t began() const noexcept { return began_; }
   [[nodiscard]] std::uint64_t ended() const noexcept { return ended_; }

@@ -47,6 +47,19 @@ enum class Task {
   disk_syncs,
 };
 
+/// How operations come to the store.
+enum class Way : std::uint8_t {
+  /// Threads call the engine.
+  calls,
+  /// Actors call it: they hold a handle to the space.
+  calls_of_actors,
+  /// Actors send messages to those of the engine: writes one-way, several writes
+  /// in one, or requests, each after the answer to the one before.
+  one_way,
+  batches,
+  requests,
+};
+
 /// What the store holds when a benchmark begins, and after it.
 enum class Content {
   /// Nothing: a store just opened.
@@ -74,18 +87,24 @@ struct Workload {
   Content ends = Content::loaded;
   /// Zipf unless told otherwise, as YCSB has it.
   bool prefers_zipf = false;
-  /// Reads go through `multi_get`, several keys a call.
-  bool batched = false;
+  /// Keys of one call or message where nothing else is asked for: reads go
+  /// through `multi_get`. 0: one key a call.
+  unsigned batch = 0;
   /// `--writers` threads more overwrite as long as the others read.
   bool writer_beside = false;
   /// Every write is on disk before the next, whatever durability was asked for.
   bool sync = false;
   /// Why it cannot be run; empty when it can.
   std::string_view unavailable{};
+  /// All but `calls` need an engine with actors, which do the threads' part.
+  Way way = Way::calls;
 
   /// It goes over its keys exactly once: neither `--ops` nor `--duration`
   /// applies.
   [[nodiscard]] bool each_key_once() const noexcept { return order == Order::sequential || order == Order::shuffled; }
+
+  /// It measures actors, which only some engines have.
+  [[nodiscard]] bool of_actors() const noexcept { return way != Way::calls; }
 
   /// It measures the disk, once and not for each engine.
   [[nodiscard]] bool of_the_disk() const noexcept { return task == Task::disk_writes || task == Task::disk_syncs; }

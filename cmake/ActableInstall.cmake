@@ -25,7 +25,7 @@ set_target_properties(actable_headers PROPERTIES EXPORT_NAME headers)
 get_property(components GLOBAL PROPERTY ACTABLE_COMPONENTS)
 set(headers_left_out)
 if(NOT ACTABLE_ACTORS)
-  set(headers_left_out PATTERN actors.h EXCLUDE)
+  set(headers_left_out REGEX "/(actors|network|wire)\\.h$" EXCLUDE)
 endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/actable DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" ${headers_left_out})

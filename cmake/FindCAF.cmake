@@ -1,11 +1,16 @@
 # Finds CAF 0.17, which brings no package file of its own on Debian and Ubuntu,
-# and makes the target CAF::core. Installed too: who links actable::actors needs it.
+# and makes the targets CAF::core and, for its network, CAF::io and CAF::openssl.
+# Installed too: who links actable::actors needs it.
 #
 #   CAF_FOUND, CAF_VERSION
 
 find_path(CAF_INCLUDE_DIR caf/config.hpp)
 find_library(CAF_CORE_LIBRARY caf_core)
-mark_as_advanced(CAF_INCLUDE_DIR CAF_CORE_LIBRARY)
+find_library(CAF_IO_LIBRARY caf_io)
+find_library(CAF_OPENSSL_LIBRARY caf_openssl)
+# Of a package that CAF's does not bring: its headers of TLS include them.
+find_path(CAF_OPENSSL_INCLUDE_DIR openssl/ssl.h)
+mark_as_advanced(CAF_INCLUDE_DIR CAF_OPENSSL_INCLUDE_DIR CAF_CORE_LIBRARY CAF_IO_LIBRARY CAF_OPENSSL_LIBRARY)
 
 unset(CAF_VERSION)
 if(CAF_INCLUDE_DIR)
@@ -22,7 +27,8 @@ if(CAF_INCLUDE_DIR)
 endif()
 
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(CAF REQUIRED_VARS CAF_CORE_LIBRARY CAF_INCLUDE_DIR CAF_VERSION
+find_package_handle_standard_args(CAF
+  REQUIRED_VARS CAF_CORE_LIBRARY CAF_IO_LIBRARY CAF_OPENSSL_LIBRARY CAF_INCLUDE_DIR CAF_OPENSSL_INCLUDE_DIR CAF_VERSION
   VERSION_VAR CAF_VERSION HANDLE_VERSION_RANGE)
 
 if(CAF_FOUND AND NOT TARGET CAF::core)
@@ -32,4 +38,13 @@ if(CAF_FOUND AND NOT TARGET CAF::core)
     IMPORTED_LOCATION ${CAF_CORE_LIBRARY}
     INTERFACE_INCLUDE_DIRECTORIES ${CAF_INCLUDE_DIR}
     INTERFACE_LINK_LIBRARIES Threads::Threads)
+  add_library(CAF::io UNKNOWN IMPORTED)
+  set_target_properties(CAF::io PROPERTIES
+    IMPORTED_LOCATION ${CAF_IO_LIBRARY}
+    INTERFACE_LINK_LIBRARIES CAF::core)
+  add_library(CAF::openssl UNKNOWN IMPORTED)
+  set_target_properties(CAF::openssl PROPERTIES
+    IMPORTED_LOCATION ${CAF_OPENSSL_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${CAF_OPENSSL_INCLUDE_DIR}
+    INTERFACE_LINK_LIBRARIES CAF::io)
 endif()

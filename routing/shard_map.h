@@ -18,6 +18,13 @@ class ShardMap {
   [[nodiscard]] unsigned shard_of(std::uint64_t hash) const noexcept {
     return static_cast<unsigned>(hash >> 1 >> (63 - bits_));
   }
+  /// A shard's hashes are [first_hash, end_hash); 0 as the end stands for 2^64.
+  [[nodiscard]] std::uint64_t first_hash(unsigned shard) const noexcept {
+    return bits_ == 0 ? 0 : std::uint64_t{shard} << (64 - bits_);
+  }
+  [[nodiscard]] std::uint64_t end_hash(unsigned shard) const noexcept {
+    return bits_ == 0 ? 0 : (std::uint64_t{shard} + 1) << (64 - bits_);
+  }
 
  private:
   unsigned bits_;

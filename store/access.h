@@ -6,6 +6,7 @@
 
 #include <actable/store.h>
 
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -41,6 +42,9 @@ struct Access {
     if (!core) return std::unexpected(std::move(core.error()));
     return Space(*std::move(core));
   }
+
+  /// Starts fetching what writes to these keys, 16 of them at most, will look at.
+  static void fetch(const Space& space, std::span<const std::string_view> keys) noexcept { space.core_->fetch(keys); }
 
   [[nodiscard]] static StoreCore& core(Store& store) noexcept { return *store.core_; }
 };

@@ -9,6 +9,8 @@
 #include "wal/log.h"
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 #include <tuple>
 
 namespace actable::store {
@@ -16,22 +18,43 @@ namespace actable::store {
 BatchWrite::BatchWrite(StoreCore& store, ThreadContext& context, const BatchOps& batch, WriteOptions options)
     : store_(store), context_(context), batch_(batch), options_(options) {}
 
-/// The last operation on each key.
+/// The last operation on each key, by hash, so that the same batch has the same
+/// order in every process. What is sorted is small: items are seven times as large.
 void BatchWrite::collect() {
-  items_.reserve(batch_.ops().size());
-  for (const BatchOps::Op& op : batch_.ops()) {
-    const std::string_view key = batch_.key(op);
-    items_.push_back({&op, op.space.get(), op.space->hash(key), key});
+  struct Place {
+    std::uint64_t hash;
+    const BatchOps::Op* op;
+  };
+  std::vector<Place> places;
+  places.reserve(batch_.ops().size());
+  for (const BatchOps::Op& op : batch_.ops()) places.push_back({op.space->hash(batch_.key(op)), &op});
+  std::ranges::sort(places, {}, [](const Place& place) { return std::tuple(place.hash, place.op); });
+
+  items_.reserve(places.size());
+  for (std::size_t first = 0, end = 0; first < places.size(); first = end) {
+    while (end < places.size() && places[end].hash == places[first].hash) ++end;
+    const std::size_t run = items_.size();
+    for (std::size_t i = first; i < end; ++i) {
+      const BatchOps::Op& op = *places[i].op;
+      items_.push_back({&op, op.space.get(), places[i].hash, batch_.key(op)});
+    }
+    if (end - first > 1) keep_last_of_each(run);
   }
-  // By number first, so that the same batch has the same order in every process.
-  const auto identity = [](const Item& item) { return std::tuple(item.hash, item.space->id(), item.space, item.key); };
-  std::ranges::stable_sort(items_, {}, identity);
-  // Of equal ones the last was added last: keep the first of each run, seen from behind.
-  const auto repeated = std::ranges::unique(items_.rbegin(), items_.rend(), {}, identity);
-  items_.erase(items_.begin(), repeated.begin().base());
   for (const Item& item : items_) {
     if (item.space->logged()) log_bytes_ += wal::record_bytes(item.key.size(), item.op->value_bytes);
   }
+}
+
+/// Of the items from `run` on, which have one hash, and are in the order in which
+/// they were added.
+void BatchWrite::keep_last_of_each(std::size_t run) {
+  const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(run);
+  // By number first: addresses differ between processes.
+  const auto identity = [](const Item& item) { return std::tuple(item.space->id(), item.space, item.key); };
+  std::ranges::stable_sort(begin, items_.end(), {}, identity);
+  // Keep the first of each run of equals, seen from behind.
+  const auto repeated = std::ranges::unique(items_.rbegin(), std::make_reverse_iterator(begin), {}, identity);
+  items_.erase(begin, repeated.begin().base());
 }
 
 /// A batch can be made durable if any part of it goes to the log.
@@ -43,6 +66,27 @@ Result<void> BatchWrite::check_durability() const {
 Result<Seq> BatchWrite::run() {
   collect();
   if (auto checked = check_durability(); !checked) return std::unexpected(std::move(checked.error()));
+  SamplingState& sampling = context_.sampling;
+  if (static_cast<std::size_t>(sampling.countdown) > items_.size()) [[likely]] {
+    sampling.countdown -= static_cast<std::int32_t>(items_.size());
+    return run_counted();
+  }
+  SampledCall call(store_.sampler(), sampling, items_.size(), [this](std::size_t i) -> SampledCall::What {
+    const Item& item = items_[i];
+    return {OperationKind::batch, item.space->id(), item.hash, item.key};
+  });
+  Result<Seq> written = run_counted();
+  if (!written) return written;
+  call.succeeded([this](std::size_t i) -> SampledCall::Outcome {
+    const BatchOps::Op& op = *items_[i].op;
+    if (op.tombstone) return {true, std::nullopt};
+    return {true, op.value_bytes};
+  });
+  return written;
+}
+
+/// Once the thread's operations are counted.
+Result<Seq> BatchWrite::run_counted() {
   LogHold hold;
   Result<Seq> applied = Seq{0};
   while (true) {
@@ -77,19 +121,31 @@ Result<Seq> BatchWrite::run() {
 void BatchWrite::give_back_unpublished() noexcept {
   for (Item& item : items_) {
     if (item.fresh == nullptr) continue;
-    store_.memory().release(context_.cache, item.fresh, item.fresh->bytes());
+    store_.memory().release(context_.cache(), item.fresh, item.fresh->bytes());
     item.fresh = nullptr;
   }
 }
 
+/// Has the buckets and then the records of some of the keys fetched, all at the
+/// same time; one after the other is what a batch would mostly wait for.
+void BatchWrite::fetch(std::span<const Item> items) const noexcept {
+  for (const Item& item : items) item.space->table().prefetch_bucket(item.hash);
+  for (const Item& item : items) item.space->table().prefetch_record(item.hash);
+}
+
 /// Reads the records of all keys and makes the new ones; returns the highest number read.
 Result<Seq> BatchWrite::read_all() {
+  // As many as a core can have cache misses under way.
+  constexpr std::size_t k_group = 16;
   Seq floor = 0;
-  for (Item& item : items_) {
-    if (!item.space->table().locate(context_.cache, item.hash, item.key, item.position)) return no_memory("the table");
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (i % k_group == 0) fetch(std::span(items_).subspan(i, std::min(k_group, items_.size() - i)));
+    Item& item = items_[i];
+    if (!item.space->table().locate(context_.cache(), item.hash, item.key, item.position))
+      return no_memory("the table");
     floor = std::max(floor, item.position.seq());
     item.fresh =
-        table::Record::make(store_.memory(), context_.cache, item.key, batch_.value(*item.op), item.op->tombstone);
+        table::Record::make(store_.memory(), context_.cache(), item.key, batch_.value(*item.op), item.op->tombstone);
     if (item.fresh == nullptr) return no_memory("a record");
   }
   return floor;
@@ -122,7 +178,7 @@ Result<Seq> BatchWrite::apply(base::Epoch epoch) {
 bool BatchWrite::publish(Item& item, Seq seq) {
   table::HashTable& table = item.space->table();
   while (!table.publish(item.position, item.hash, item.fresh)) {
-    if (!table.locate(context_.cache, item.hash, item.key, item.position)) return false;
+    if (!table.locate(context_.cache(), item.hash, item.key, item.position)) return false;
     if (item.position.seq() > seq) return true;
   }
   item.space->replaced(context_, item.hash, item.position, *item.fresh);

@@ -8,6 +8,7 @@
 #include <actable/options.h>
 #include <actable/result.h>
 
+#include <span>
 #include <vector>
 
 namespace actable::store {
@@ -42,6 +43,9 @@ class BatchWrite {
   };
 
   void collect();
+  [[nodiscard]] Result<Seq> run_counted();
+  void keep_last_of_each(std::size_t run);
+  void fetch(std::span<const Item> items) const noexcept;
   [[nodiscard]] Result<void> check_durability() const;
   void give_back_unpublished() noexcept;
   [[nodiscard]] Result<Seq> apply(base::Epoch epoch);

@@ -50,7 +50,7 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::make_space(std::uint32_t id, std::
   if (!context_found) return std::unexpected(context_found.error());
   auto space = std::make_shared<SpaceCore>(shared_from_this(), id, std::string(name), options);
   const base::WritePin pin(epochs_, (*context_found)->slot);
-  if (!space->make_table((*context_found)->cache)) return no_memory("a table");
+  if (!space->make_table((*context_found)->cache())) return no_memory("a table");
   return space;
 }
 
@@ -58,6 +58,9 @@ Result<std::shared_ptr<SpaceCore>> StoreCore::create_space(std::string_view name
   // Before the write, after which nothing may fail any more.
   decltype(spaces_) entry;
   const auto place = entry.emplace(std::string(name), nullptr).first;
+  if (next_space_id_ > k_space_id_max) {
+    return fail(ErrorCode::unsupported, "this store has made as many spaces as it can in its life, 2^32");
+  }
   auto made = make_space(next_space_id_, name, options);
   if (!made) return made;
   place->second = *made;
@@ -167,9 +170,33 @@ void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {
   table::ScanPosition position;
   while (!position.done) {
     const base::WritePin pin(epochs_, context.slot);
-    space.table().clear_next(context.cache, position);
+    space.table().clear_next(context.cache(), position);
   }
   space.forget_table();
+}
+
+std::unordered_map<std::uint32_t, std::string> StoreCore::space_names() const {
+  const std::lock_guard lock(catalog_mutex_);
+  std::unordered_map<std::uint32_t, std::string> names;
+  for (const auto& [name, space] : spaces_) names.emplace(space->id(), name);
+  return names;
+}
+
+std::vector<std::shared_ptr<SpaceCore>> StoreCore::all_spaces() const {
+  const std::lock_guard lock(catalog_mutex_);
+  std::vector<std::shared_ptr<SpaceCore>> all;
+  all.reserve(spaces_.size() + 1);
+  if (catalog_ != nullptr) all.push_back(catalog_);
+  for (const auto& [name, space] : spaces_) all.push_back(space);
+  return all;
+}
+
+std::optional<std::vector<std::shared_ptr<SpaceCore>>> StoreCore::settled_spaces() {
+  const std::unique_lock changes(changes_mutex_, std::try_to_lock);
+  if (!changes.owns_lock() || !is_open()) return std::nullopt;
+  reclaim_dropped();
+  if (!dropped_.empty()) return std::nullopt;
+  return all_spaces();
 }
 
 std::vector<std::string> StoreCore::spaces() const {

@@ -10,6 +10,8 @@
 namespace actable::store {
 
 inline constexpr std::uint32_t k_catalog_id = 0;
+/// Numbers are given once in a store's life.
+inline constexpr std::uint32_t k_space_id_max = ~std::uint32_t{0} - 1;
 
 [[nodiscard]] std::string encode_space(std::uint32_t id);
 

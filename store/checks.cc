@@ -2,6 +2,7 @@
 
 #include "base/failure.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 #include <bit>
 #include <chrono>
@@ -19,30 +20,6 @@ std::unexpected<Error> out_of_range(const char* option, const std::string& value
 }
 
 std::string text(milliseconds time) { return std::to_string(time.count()) + " ms"; }
-
-/// Length of the UTF-8 sequence at the front of `name` and its code point; 0
-/// when it is malformed (overlong, surrogate, cut off, out of range).
-struct CodePoint {
-  std::size_t bytes;
-  char32_t value;
-};
-
-CodePoint first_code_point(std::string_view name) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(name[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {1, lead};
-  const std::size_t bytes = static_cast<std::size_t>(std::countl_one(lead));
-  if (bytes < 2 || bytes > 4 || name.size() < bytes) return {0, 0};
-  char32_t value = lead & (0x7fU >> bytes);
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {0, 0};
-    value = value << 6 | (byte(i) & 0x3fU);
-  }
-  constexpr char32_t k_least[] = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = value >= 0xd800 && value < 0xe000;
-  if (value < k_least[bytes] || value > 0x10ffff || surrogate) return {0, 0};
-  return {bytes, value};
-}
 
 }  // namespace
 
@@ -75,6 +52,11 @@ Result<void> check_options(const Options& options) {
   if (options.log_nice < -20 || options.log_nice > 0) {
     return out_of_range("log_nice", std::to_string(options.log_nice), "from -20 to 0");
   }
+  if (options.debug_socket) {
+    return base::failure(ErrorCode::unsupported,
+                         "Options::debug_socket is served by the store's actors: open the store with actable::start "
+                         "(<actable/actors.h>), or leave the option off");
+  }
   switch (options.log_io) {
     case LogIo::automatic:
     case LogIo::io_uring:
@@ -93,13 +75,13 @@ Result<void> check_space_name(std::string_view name) {
     });
   }
   for (std::size_t at = 0; at < name.size();) {
-    const CodePoint point = first_code_point(name.substr(at));
+    const base::CodePoint point = base::first_code_point(name.substr(at));
     if (point.bytes == 0) {
       return base::failure(ErrorCode::invalid_argument, [&] {
         return "a space's name is not UTF-8 at byte " + std::to_string(at) + "; encode it, or use another";
       });
     }
-    if (point.value < 0x20 || (point.value >= 0x7f && point.value < 0xa0)) {
+    if (base::is_control(point.value)) {
       return base::failure(ErrorCode::invalid_argument, [&] {
         return "a space's name has a control character at byte " + std::to_string(at) + "; leave it out";
       });

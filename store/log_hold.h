@@ -34,7 +34,7 @@ class LogHold {
   /// Pinned, after publishing and staging: whether there is something to do
   /// once unpinned.
   [[nodiscard]] static bool needed(const ThreadContext& context, bool logged, WriteOptions options) noexcept {
-    if (context.cache.budget_due()) return true;
+    if (context.cache().budget_due()) return true;
     return logged && (context.stager->began_frame || options.durability == Durability::sync);
   }
 
@@ -49,7 +49,7 @@ class LogHold {
 
   /// Pinned, after publishing and staging, if `needed`. Unpin then, and call `finish`.
   void written(StoreCore& store, ThreadContext& context, bool logged, WriteOptions options) {
-    budget_due_ = context.cache.budget_due();
+    budget_due_ = context.cache().budget_due();
     if (!logged) return;
     wake_ = store.log()->needs_wake(*context.stager);
     wait_ = options.durability == Durability::sync;

@@ -91,10 +91,14 @@ Result<SpaceCore*> StoreCore::recovered_space(std::uint32_t id) {
 }
 
 Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& record) {
+  if (record.space > k_space_id_max) {
+    return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
+                                        " is of a space whose number no space can have");
+  }
   next_space_id_ = std::max(next_space_id_, record.space + 1);
   if (record.space == k_catalog_id && !record.tombstone) {
     const auto id = decode_space(record.value);
-    if (!id || *id == k_catalog_id)
+    if (!id || *id == k_catalog_id || *id > k_space_id_max)
       return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
                                           " names a space in a way that this version cannot read");
     next_space_id_ = std::max(next_space_id_, *id + 1);
@@ -106,9 +110,10 @@ Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& reco
   const base::WritePin pin(epochs_, context.slot);
   table::Position position{};
   table::HashTable& table = (*space)->table();
-  if (!table.locate(context.cache, hash, record.key, position)) return no_memory("the recovered table");
+  if (!table.locate(context.cache(), hash, record.key, position)) return no_memory("the recovered table");
   if (position.seq() >= record.seq) return {};
-  table::Record* const fresh = table::Record::make(*memory_, context.cache, record.key, record.value, record.tombstone);
+  table::Record* const fresh =
+      table::Record::make(*memory_, context.cache(), record.key, record.value, record.tombstone);
   if (fresh == nullptr) return no_memory("a recovered record");
   fresh->number(record.seq);
   const bool published = table.publish(position, hash, fresh);
@@ -127,6 +132,12 @@ Result<void> StoreCore::adopt_spaces(ThreadContext& context) {
         entries.emplace_back(record.key(), *decode_space(record.value()));
       });
     }
+  }
+  std::ranges::sort(entries, {}, &decltype(entries)::value_type::second);
+  const auto twice = std::ranges::adjacent_find(entries, {}, &decltype(entries)::value_type::second);
+  if (twice != entries.end()) {
+    return fail(ErrorCode::corrupt, "the log gives the spaces '" + twice->first + "' and '" + std::next(twice)->first +
+                                        "' the same number, " + std::to_string(twice->second));
   }
   for (const auto& [name, id] : entries) {
     if (auto known = recovered_space(id); !known) return std::unexpected(known.error());

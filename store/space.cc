@@ -90,54 +90,27 @@ Result<std::size_t> Space::multi_get(std::span<const std::string_view> keys,
   }
   auto context = core_->store().context();
   if (!context) return std::unexpected(std::move(context.error()));
-  // As many as a core can have cache misses under way, and few enough that the
-  // pin stays short.
-  constexpr std::size_t k_group = 16;
-  std::size_t found = 0;
-  for (std::size_t first = 0; first < keys.size(); first += k_group) {
-    const std::size_t count = std::min(k_group, keys.size() - first);
-    std::array<std::uint64_t, k_group> hashes;
-    const base::ReadPin pin(core_->store().epochs(), (*context)->slot);
-    if (core_->state() != SpaceCore::State::open) return core_->not_open();
-    const table::HashTable& table = core_->table();
-    for (std::size_t i = 0; i < count; ++i) {
-      hashes[i] = core_->hash(keys[first + i]);
-      table.prefetch_bucket(hashes[i]);
-    }
-    for (std::size_t i = 0; i < count; ++i) table.prefetch_record(hashes[i]);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::optional<std::string>& value = values[first + i];
-      const Record* const record = table.find(hashes[i], keys[first + i]);
-      if (record == nullptr) {
-        value.reset();
-      } else if (value) {
-        base::assign_bytes(*value, record->value());
-        ++found;
-      } else {
-        value.emplace(record->value());
-        ++found;
-      }
-    }
-  }
-  return found;
+  return core_->multi_read(**context, keys, values);
 }
 
 Result<bool> Space::erase(std::string_view key, WriteOptions options) {
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
-  return as_bool(core_->write({key, {}, true, options}, [](const Position& at) { return when(at.live()); }));
+  return as_bool(
+      core_->write({key, {}, true, options, OperationKind::erase}, [](const Position& at) { return when(at.live()); }));
 }
 
 Result<bool> Space::put_if_absent(std::string_view key, std::string_view value, WriteOptions options) {
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
-  return as_bool(core_->write({key, value, false, options}, [](const Position& at) { return when(!at.live()); }));
+  return as_bool(core_->write({key, value, false, options, OperationKind::put_if_absent},
+                              [](const Position& at) { return when(!at.live()); }));
 }
 
 Result<bool> Space::compare_and_set(std::string_view key, Seq expected, std::string_view value, WriteOptions options) {
   if (core_ == nullptr) [[unlikely]]
     return moved_from();
-  return as_bool(core_->write({key, value, false, options},
+  return as_bool(core_->write({key, value, false, options, OperationKind::compare_and_set},
                               [expected](const Position& at) { return when(expected == (at.live() ? at.seq() : 0)); }));
 }
 
@@ -148,7 +121,7 @@ Result<std::int64_t> Space::add(std::string_view key, std::int64_t delta, WriteO
   enum class Problem { none, not_a_counter, overflow } problem = Problem::none;
   const std::array<char, sizeof sum> room{};
   auto written = core_->write(
-      {key, std::string_view(room.data(), room.size()), false, options},
+      {key, std::string_view(room.data(), room.size()), false, options, OperationKind::add},
       [&](const Position& at) {
         const bool live = at.live();
         problem = Problem::none;
@@ -192,8 +165,9 @@ Result<Seq> Space::update_with(std::string_view key, Updater call, void* f, Writ
       value = call(f, std::nullopt);
       if (!value) return Seq{0};
     }
-    auto written = core_->write({key, value ? std::string_view(*value) : std::string_view(), !value, options},
-                                [seen](const Position& at) { return when(seen == (at.live() ? at.seq() : 0)); });
+    auto written = core_->write(
+        {key, value ? std::string_view(*value) : std::string_view(), !value, options, OperationKind::compare_and_set},
+        [seen](const Position& at) { return when(seen == (at.live() ? at.seq() : 0)); });
     if (!written) return std::unexpected(std::move(written.error()));
     if (*written != 0) return *written;
   }
@@ -204,7 +178,7 @@ Result<std::optional<std::string>> Space::take(std::string_view key, WriteOption
     return moved_from();
   std::optional<std::string> value;
   // Copied before the erasure, so that running out of memory changes nothing.
-  auto written = core_->write({key, {}, true, options}, [&value](const Position& at) {
+  auto written = core_->write({key, {}, true, options, OperationKind::erase}, [&value](const Position& at) {
     if (!at.live()) return Verdict::leave;
     value.emplace(at.old->value());
     return Verdict::write;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -58,9 +59,17 @@ class SpaceCore {
 
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return base::hash_key(key, hash_seed_); }
 
+  /// Starts fetching the buckets and records of these keys, 16 of them at most, all
+  /// at the same time. Nothing, where that is not possible.
+  void fetch(std::span<const std::string_view> keys) const noexcept;
+
   /// Calls `f` with the key's record while pinned. False when absent.
   template <class F>
   [[nodiscard]] Result<bool> read(std::string_view key, F&& f) const;
+
+  /// As `Space::multi_get`, of as many keys as values that all fit.
+  [[nodiscard]] Result<std::size_t> multi_read(ThreadContext& context, std::span<const std::string_view> keys,
+                                               std::span<std::optional<std::string>> values) const;
 
   /// The verdict of a plain put.
   struct Always {
@@ -76,6 +85,7 @@ class SpaceCore {
     std::string_view value;
     bool tombstone;
     WriteOptions options;
+    OperationKind operation = OperationKind::put;
   };
   /// Writes the key's next version if `decide(position)` says so; `fill(record)`
   /// may then still set the value's bytes. Both run again after a lost race.
@@ -102,10 +112,35 @@ class SpaceCore {
   [[nodiscard]] std::size_t keys() const noexcept { return counters_.keys(); }
   [[nodiscard]] SpaceStats stats() const;
 
+  // Pinned, with the space open.
+
+  /// Of record memory: live records and the table.
+  [[nodiscard]] std::size_t bytes_in_use() const noexcept;
+  [[nodiscard]] std::size_t tombstones() const noexcept;
+  /// True when the table has many more segments than its keys need, and that is
+  /// news since the last time that it was said. *Confined* to the one who looks.
+  [[nodiscard]] bool has_become_thin() noexcept;
+
  private:
+  // As `read` and `write`, once the thread's operations are counted.
+  template <class F>
+  [[nodiscard]] Result<bool> read_counted(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
+                                          F& f) const;
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_counted(ThreadContext& context, const Write& write, std::uint64_t key_hash,
+                                          Decide& decide, Fill& fill);
+  // The same of an operation that samples are taken of.
+  template <class F>
+  [[nodiscard]] Result<bool> read_sampled(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
+                                          F& f) const;
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash, Decide& decide,
+                                          Fill& fill);
+  [[nodiscard]] Result<std::size_t> multi_read_counted(ThreadContext& context, std::span<const std::string_view> keys,
+                                                       std::span<std::optional<std::string>> values) const;
   template <class F>
   [[nodiscard]] Result<bool> look(std::string_view key, std::uint64_t key_hash, F& f) const;
-  /// `replaced` is null if there was nothing live.
+  /// `replaced` is null if there was nothing, and may be a tombstone.
   void count_change(std::uint64_t hash, const table::Record* replaced, const table::Record& fresh) noexcept;
   /// The number or 0, and what there was no memory for, if there was none.
   struct Published {
@@ -128,6 +163,7 @@ class SpaceCore {
                                            std::uint64_t key_hash, Draft draft, Decide& decide, Fill& fill);
   template <class Decide, class Fill>
   [[nodiscard]] Result<Seq> write_with_room(ThreadContext& context, const Write& write, Decide& decide, Fill& fill);
+  [[nodiscard]] static std::optional<std::size_t> value_bytes_of(const Write& write, bool written) noexcept;
   /// What the write takes of the log, if it is logged.
   [[nodiscard]] static std::size_t log_bytes(const Write& write) noexcept;
   [[nodiscard]] Seq number(ThreadContext& context, base::Epoch epoch, const table::Position& position,
@@ -145,6 +181,9 @@ class SpaceCore {
   std::string name_;
   const SpaceOptions options_;
   ShardCounters counters_;
+  // What it held when it was last found thin.
+  std::size_t thin_segments_ = 0;
+  std::size_t thin_held_ = 0;
 };
 
 }  // namespace actable::store

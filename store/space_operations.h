@@ -24,11 +24,33 @@ Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
     if (!made) return std::unexpected(std::move(made.error()));
     context = *made;
   }
+  if (--context->sampling.countdown <= 0) [[unlikely]]
+    return read_sampled(*context, key, key_hash, f);
+  return read_counted(*context, key, key_hash, f);
+}
+
+template <class F>
+[[gnu::always_inline]] inline Result<bool> SpaceCore::read_counted(ThreadContext& context, std::string_view key,
+                                                                   std::uint64_t key_hash, F& f) const {
   // In a function of the user's that the store called: pinned already.
-  if (base::Epochs::reads(context->slot)) [[unlikely]]
+  if (base::Epochs::reads(context.slot)) [[unlikely]]
     return look(key, key_hash, f);
-  const base::OutermostReadPin pin(store_->epochs(), context->slot);
+  const base::OutermostReadPin pin(store_->epochs(), context.slot);
   return look(key, key_hash, f);
+}
+
+template <class F>
+[[gnu::noinline]] Result<bool> SpaceCore::read_sampled(ThreadContext& context, std::string_view key,
+                                                       std::uint64_t key_hash, F& f) const {
+  SampledOperation sampled(store_->sampler(), context.sampling, {OperationKind::get, id_, key_hash, key});
+  std::optional<std::size_t> value_bytes;
+  const auto look_at = [&](const table::Record& record) {
+    value_bytes = record.value().size();
+    f(record);
+  };
+  Result<bool> found = read_counted(context, key, key_hash, look_at);
+  if (found) sampled.succeeded({*found, value_bytes});
+  return found;
 }
 
 /// The part of a read that is pinned.
@@ -48,11 +70,11 @@ template <class F>
   table::Record* const old = position.old;
   // Mostly a value takes the place of one that is as long.
   if (old != nullptr && old->live_and_as_long_as(fresh)) [[likely]] {
-    store_->memory().retire(context.cache, old, fresh.bytes());
+    store_->memory().retire(context.cache(), old, fresh.bytes());
     return;
   }
-  count_change(hash, position.live() ? old : nullptr, fresh);
-  if (old != nullptr) store_->memory().retire(context.cache, old, old->bytes());
+  count_change(hash, old, fresh);
+  if (old != nullptr) store_->memory().retire(context.cache(), old, old->bytes());
 }
 
 /// A record that is given back unless it was published.
@@ -101,36 +123,59 @@ template <class Decide, class Fill>
     return bad_value(write.value);
   // Before all that has to be kept over the call.
   const std::uint64_t key_hash = hash(write.key);
-  StoreCore& store = *store_;
-  ThreadContext* context = store.find_context();
+  ThreadContext* context = store_->find_context();
   if (context == nullptr) [[unlikely]] {
-    auto made = store.context();
+    auto made = store_->context();
     if (!made) return std::unexpected(std::move(made.error()));
     context = *made;
   }
+  if (--context->sampling.countdown <= 0) [[unlikely]]
+    return write_sampled(*context, write, key_hash, decide, fill);
+  return write_counted(*context, write, key_hash, decide, fill);
+}
+
+template <class Decide, class Fill>
+[[gnu::noinline]] Result<Seq> SpaceCore::write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash,
+                                                       Decide& decide, Fill& fill) {
+  SampledOperation sampled(store_->sampler(), context.sampling, {write.operation, id_, key_hash, write.key});
+  Result<Seq> seq = write_counted(context, write, key_hash, decide, fill);
+  if (seq) sampled.succeeded({*seq != 0, value_bytes_of(write, *seq != 0)});
+  return seq;
+}
+
+/// Of the value that was written, if one was.
+inline std::optional<std::size_t> SpaceCore::value_bytes_of(const Write& write, bool written) noexcept {
+  if (!written || write.tombstone) return std::nullopt;
+  return write.value.size();
+}
+
+template <class Decide, class Fill>
+[[gnu::always_inline]] inline Result<Seq> SpaceCore::write_counted(ThreadContext& context, const Write& write,
+                                                                   std::uint64_t key_hash, Decide& decide, Fill& fill) {
+  StoreCore& store = *store_;
   if (write.options.durability == Durability::sync && !logged_) [[unlikely]]
     return cannot_sync();
   {
-    base::WritePin pin(store.epochs(), context->slot);
+    base::WritePin pin(store.epochs(), context.slot);
     if (state() != State::open) [[unlikely]]
       return not_open();
     // First of all: the sooner the bucket is asked for, the more of the
     // operation before this one it arrives beside.
     table::Bucket& home = table_->home(key_hash);
     __builtin_prefetch(&home);
-    if (!logged_ || LogHold::has_room(store, *context, log_bytes(write))) [[likely]] {
-      const Published published = publish(*context, pin.epoch(), write, key_hash, home, decide, fill);
+    if (!logged_ || LogHold::has_room(store, context, log_bytes(write))) [[likely]] {
+      const Published published = publish(context, pin.epoch(), write, key_hash, home, decide, fill);
       if (published.lacked != nullptr) [[unlikely]]
         return no_memory(published.lacked);
-      if (published.seq == 0 || !LogHold::needed(*context, logged_, write.options)) [[likely]]
+      if (published.seq == 0 || !LogHold::needed(context, logged_, write.options)) [[likely]]
         return published.seq;
       LogHold hold;
-      hold.written(store, *context, logged_, write.options);
+      hold.written(store, context, logged_, write.options);
       pin.end();
-      return hold.finish(store, *context, published.seq);
+      return hold.finish(store, context, published.seq);
     }
   }
-  return write_with_room(*context, write, decide, fill);
+  return write_with_room(context, write, decide, fill);
 }
 
 /// As `write`, after making room in the log. It is logged.
@@ -195,7 +240,7 @@ template <class Decide, class Fill>
   // its way. What is left to do once the old record has come is then so little
   // that the processor gets to the next operation's bucket while it waits.
   if constexpr (std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>) {
-    draft.fresh = table::Record::make(store_->memory(), context.cache, write.key, write.value, write.tombstone);
+    draft.fresh = table::Record::make(store_->memory(), context.cache(), write.key, write.value, write.tombstone);
     if (draft.fresh == nullptr) [[unlikely]]
       return {0, "a record"};
     if (logged_) {
@@ -217,10 +262,10 @@ template <class Decide, class Fill>
 [[gnu::noinline]] SpaceCore::Published SpaceCore::publish_anywhere(ThreadContext& context, base::Epoch epoch,
                                                                    const Write& write, std::uint64_t key_hash,
                                                                    Draft draft, Decide& decide, Fill& fill) {
-  FreshRecord fresh(store_->memory(), context.cache, draft.fresh);
+  FreshRecord fresh(store_->memory(), context.cache(), draft.fresh);
   while (true) {
     table::Position position{};
-    if (!table_->locate(context.cache, key_hash, write.key, position)) [[unlikely]]
+    if (!table_->locate(context.cache(), key_hash, write.key, position)) [[unlikely]]
       return {0, "the table"};
     if (decide(std::as_const(position)) == Verdict::leave) return {};
     if (!fresh.make(write.key, write.value, write.tombstone)) [[unlikely]]

@@ -14,9 +14,14 @@ StoreCore::StoreCore(Options options, base::FileSystem& files)
     : options_(std::move(options)),
       files_(files),
       shard_map_(options_.shards == 0 ? routing::default_shards() : options_.shards),
-      memory_(std::make_unique<base::RecordMemory>(epochs_)) {}
+      memory_(std::make_unique<base::RecordMemory>(epochs_)),
+      maintenance_(*this, shard_map_.shards()) {}
 
-StoreCore::~StoreCore() { (void)close(); }
+StoreCore::~StoreCore() {
+  (void)close();
+  // Somebody may have come back from an operation after the sink was emptied.
+  collect_samples();
+}
 
 Result<ThreadContext*> StoreCore::no_context() { return too_many_threads(); }
 
@@ -26,7 +31,7 @@ Result<ThreadContext*> StoreCore::new_context(unsigned index) {
   // Pinned, so that closing does not take memory and log away meanwhile.
   const base::ReadPin pin(epochs_, *slot);
   if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
-  base::RecordMemory::Cache* const cache = memory_->cache(index);
+  const base::RecordMemory::CacheSlot* const cache = memory_->cache_slot(index);
   wal::Stager* const stager = log_ == nullptr ? nullptr : log_->stager(index);
   if (cache == nullptr || (log_ != nullptr && stager == nullptr)) return no_memory("a thread's state");
   ThreadContext* const made = contexts_.get(index, *slot, *cache, stager, index);
@@ -42,12 +47,16 @@ void StoreCore::let_others_run(ThreadContext& context) noexcept {
   epochs_.advance_seldom();
   // Memory that is safe already waits for its own thread only: nobody lags.
   const bool nobody_lags = epochs_.safe() + 2 >= epochs_.now();
-  if (nobody_lags || memory_->retired_bytes() <= options_.retired_bytes) {
-    context.cache.budget_kept();
+  if (nobody_lags || memory_->retired_bytes() <= retired_bytes_max_.load(std::memory_order_relaxed)) {
+    context.cache().budget_kept();
     return;
   }
   ACTABLE_YIELD("store.yield");
   sched_yield();
+}
+
+void StoreCore::collect_samples() noexcept {
+  contexts_.for_each([this](ThreadContext& context) { sampler_.collect(context.sampling); });
 }
 
 std::shared_ptr<wal::Log> StoreCore::find_log() const noexcept {
@@ -132,6 +141,29 @@ void StoreCore::refuse_writes(std::string_view reason) {
   if (log != nullptr) log->refuse_writes(reason);
 }
 
+StoreCore::Tuning StoreCore::tuning() const {
+  const std::lock_guard lock(tuning_mutex_);
+  return tuning_;
+}
+
+Result<void> StoreCore::tune(const Tuning& tuning) {
+  Options options = options_;
+  options.write_interval = tuning.write_interval;
+  options.sync_interval = tuning.sync_interval;
+  options.write_deadline = tuning.write_deadline;
+  options.retired_bytes = tuning.retired_bytes;
+  if (auto checked = check_options(options); !checked) return checked;
+  const std::lock_guard lock(tuning_mutex_);
+  if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
+  tuning_ = tuning;
+  retired_bytes_max_.store(tuning.retired_bytes, std::memory_order_relaxed);
+  if (const std::shared_ptr<wal::Log> log = find_log()) {
+    log->set_intervals(tuning.write_interval, tuning.sync_interval);
+    log->set_write_deadline(tuning.write_deadline);
+  }
+  return {};
+}
+
 Result<Seq> StoreCore::sync() {
   if (auto waited = wait_durable(last_seq()); !waited) return std::unexpected(std::move(waited.error()));
   return durable_seq();
@@ -177,10 +209,25 @@ StoreStats StoreCore::stats() {
   if (auto own = context()) {
     const base::ReadPin pin(epochs_, (*own)->slot);
     if (state_.load(std::memory_order_acquire) == State::open) {
-      stats.memory = {memory_->reserved_bytes(), memory_->carved_bytes(), memory_->retired_bytes()};
+      stats.memory = {.reserved_bytes = memory_->reserved_bytes(),
+                      .carved_bytes = memory_->carved_bytes(),
+                      .retired_bytes = memory_->retired_bytes(),
+                      .compactions = maintenance_.compactions(),
+                      .returned_bytes = memory_->returned_bytes(),
+                      .compacting = memory_->compaction() != base::RecordMemory::Compaction::none};
     }
   }
   return stats;
+}
+
+Result<Maintained> StoreCore::maintain(unsigned shard) {
+  return guarded("a step of maintenance", [&]() -> Result<Maintained> {
+    // Later, every step looks again once it is pinned.
+    if (!is_open()) return closed_error();
+    auto own = context();
+    if (!own) return std::unexpected(std::move(own.error()));
+    return maintenance_.step(**own, shard);
+  });
 }
 
 bool StoreCore::inside_visitor() noexcept {

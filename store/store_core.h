@@ -5,6 +5,8 @@
 #include "base/record_memory.h"
 #include "base/simulation.h"
 #include "routing/shard_map.h"
+#include "store/maintenance.h"
+#include "store/sampler.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
 #include "wal/log.h"
@@ -23,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -84,6 +87,27 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] wal::Log* log() noexcept { return log_.get(); }
   [[nodiscard]] std::shared_ptr<wal::Log> share_log() const noexcept { return log_; }
 
+  /// One bounded step of a shard's maintenance; see Maintenance. Fails with closed,
+  /// overloaded (more than `k_threads_max` threads) and no_memory; it may be called
+  /// again then.
+  [[nodiscard]] Result<Maintained> maintain(unsigned shard);
+
+  /// The number of the pass that was begun last. The one who drives shard 0 sees it
+  /// grow, and has the others' steps done.
+  [[nodiscard]] std::uint64_t maintenance_pass() const noexcept { return maintenance_.pass(); }
+  /// Has the next steps give all memory back that they can.
+  void ask_for_compaction() noexcept { maintenance_.ask_for_compaction(); }
+
+  /// True from opening to closing. For pinned callers: while it is, what they use
+  /// stays.
+  [[nodiscard]] bool is_open() const noexcept { return state_.load(std::memory_order_acquire) == State::open; }
+  [[nodiscard]] std::unexpected<Error> closed_error() const;
+  /// All there are, the catalog too.
+  [[nodiscard]] std::vector<std::shared_ptr<SpaceCore>> all_spaces() const;
+  /// The same, if there is no table beside theirs: no space is being made or dropped,
+  /// and none that was is still in use. The caller is not pinned.
+  [[nodiscard]] std::optional<std::vector<std::shared_ptr<SpaceCore>>> settled_spaces();
+
   /// Unpinned, between two writes of a thread whose cache says `budget_due`:
   /// lets other threads run while retired memory is over its budget, for one of
   /// them may be stopped where it holds that memory back.
@@ -93,7 +117,25 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// thread, and the parent's files.
   [[nodiscard]] bool in_opening_process() const noexcept { return ::getpid() == process_; }
 
+  [[nodiscard]] Sampler& sampler() noexcept { return sampler_; }
+  /// Gives the sampler's sink what all threads have gathered, full or not.
+  void collect_samples() noexcept;
+  /// The names of the spaces by their numbers.
+  [[nodiscard]] std::unordered_map<std::uint32_t, std::string> space_names() const;
+
+  /// As the store was opened.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  /// The options that may change while the store is open, as they are now.
+  struct Tuning {
+    std::chrono::milliseconds write_interval;
+    std::chrono::milliseconds sync_interval;
+    std::chrono::milliseconds write_deadline;
+    std::size_t retired_bytes;
+  };
+  [[nodiscard]] Tuning tuning() const;
+  /// Fails with invalid_argument where one is out of its range, and with closed.
+  [[nodiscard]] Result<void> tune(const Tuning& tuning);
   [[nodiscard]] std::uint64_t hash_seed() const noexcept { return hash_seed_; }
   [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
 
@@ -144,7 +186,6 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] std::shared_ptr<wal::Log> find_log() const noexcept;
   /// The log, to ask whether a write of that number is on disk. Fails as wait_durable.
   [[nodiscard]] Result<std::shared_ptr<wal::Log>> log_for(Seq seq) const;
-  [[nodiscard]] std::unexpected<Error> closed_error() const;
   void report(LogLevel level, const std::string& message) const;
 
   const Options options_;
@@ -156,6 +197,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Let go of at closing, so that a handle kept for long keeps no data.
   std::unique_ptr<base::RecordMemory> memory_;
   base::PerThread<ThreadContext> contexts_;
+  Sampler sampler_;
 
   std::atomic<State> state_{State::opening};
   // Held while a space is created or dropped, a wait for the log included;
@@ -175,6 +217,12 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Only while recovering: tables by space number, in use or not.
   std::unordered_map<std::uint32_t, std::shared_ptr<SpaceCore>> recovering_;
 
+  // Held while options change.
+  mutable std::mutex tuning_mutex_;
+  Tuning tuning_{options_.write_interval, options_.sync_interval, options_.write_deadline, options_.retired_bytes};
+  // relaxed: nothing else hangs on it.
+  std::atomic<std::size_t> retired_bytes_max_{options_.retired_bytes};
+
   std::mutex pins_mutex_;
   base::Epoch pin_watched_ = 0;
   base::TimePoint pin_watched_since_{};
@@ -185,6 +233,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Shared with those who wait in it while the store closes.
   std::shared_ptr<wal::Log> log_;
   std::atomic<Seq> durable_at_close_{0};
+  Maintenance maintenance_;
 };
 
 }  // namespace actable::store

@@ -158,9 +158,12 @@ void HashTable::retire_segment(Cache& cache, Segment* segment) noexcept {
 TableStats HashTable::stats() const noexcept {
   const std::size_t directory_bytes = sizeof(Entry) << (depth_.load(std::memory_order_relaxed) + 1);
   return {.segments = segments_.load(std::memory_order_relaxed),
+          .segment_bytes = segment_bytes_.load(std::memory_order_relaxed),
           .bytes = segment_bytes_.load(std::memory_order_relaxed) + sizeof(HashTable) + directory_bytes,
           .splits = splits_.load(std::memory_order_relaxed),
-          .rebuilds = rebuilds_.load(std::memory_order_relaxed)};
+          .rebuilds = rebuilds_.load(std::memory_order_relaxed),
+          .merges = merges_.load(std::memory_order_relaxed),
+          .tombstones_dropped = tombstones_dropped_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace actable::table

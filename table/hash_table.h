@@ -19,7 +19,8 @@
 /// one level deeper). It goes null → segment → split and never back; a segment
 /// in it may be replaced by another. A lookup starts at the deepest level in
 /// use and climbs while it meets null. Nothing is ever copied or moved when the
-/// directory grows.
+/// directory grows. Several neighbouring entries hold the same segment where it
+/// was made of several: entries do not become fewer, at 8 bytes each.
 ///
 /// *Slots* of a bucket's chain fill in order and are never emptied: an insert
 /// may swap only the first empty slot, so two threads that insert one key meet
@@ -37,9 +38,20 @@
 ///      drops his copy;
 ///   4. put the copy into the directory: the new entries first, then the old
 ///      one becomes split (or the copy itself);
-///   5. whoever changed the old entry retires the old segment.
+///   5. the first who sees it in no entry any more retires the old segment.
 /// Nobody writes to a copy before it is in the directory for the key concerned
-/// (writers find it there, not through `replacement`).
+/// (writers find it there, not through `replacement`). Two that erasures have left
+/// nearly empty are replaced by one in the same way: table/merge.cc.
+///
+/// *Why step 5 is safe.* A segment comes into an entry in place of one that it
+/// replaces only. Who does step 4 goes through all entries of the segment's
+/// hashes, and brings each forward as far as it goes: while what it holds has a
+/// replacement, that is put there, be it the segment's own or that of an older
+/// one which somebody has not finished putting away. Afterwards no entry holds
+/// the segment or an older one, so it cannot come back. Nor may it be found through
+/// the `replacement` of one that an entry still holds: for the first of two, which
+/// both halves of the one that was split lead to, the entries of both halves, and
+/// the one above them, are brought forward.
 ///
 /// *Why a reader may believe a frozen slot.* Let it have found the old segment
 /// through the directory, at a moment when the new one was not there for its
@@ -47,13 +59,21 @@
 /// came after the reader began. So there was a moment during the read when the
 /// answer was right.
 ///
+/// *One entry says nothing of another.* A segment that several entries hold goes
+/// from them one by one, in no order that could be relied on: who finishes putting
+/// away an older one may be ahead. So what is found through an entry speaks for the
+/// hashes of that entry; and for all of the segment's as long as it has no
+/// replacement, since until then every entry holds it or an older one. Who wants
+/// all of a segment, a scan say, follows `replacement` until there is none.
+///
 /// *Hints.* `Bucket::with_tag` looks at a whole bucket at once and says where a
 /// tag seems to be. What it names is read again, as an atomic, and only that is
 /// believed; for a key that no named slot holds, the slots are gone over one by
 /// one. So a hint that is wrong costs time and nothing else.
 ///
 /// *Park points*: table.insert, table.update, table.chain, table.freeze,
-/// table.copy, table.offer, table.swing, table.retire.
+/// table.copy, table.offer, table.swing, table.retire, table.move, table.claim,
+/// table.merge.
 namespace actable::table {
 
 /// Where a key's next version goes: found by `locate`, good for one `publish`.
@@ -80,15 +100,37 @@ struct ScanPosition {
   bool done = false;
 };
 
+/// How far maintenance has come with the hashes from `begin` up to `end`: segments
+/// with hashes from `at` on are to be looked at; 0 as the end stands for 2^64. In
+/// the one of `at`, records in buckets below `bucket` are where they should be.
+///
+/// That stays so when the segment is replaced meanwhile: a key keeps its bucket's
+/// number, and what is written anew is where it should be anyway. Segments are
+/// merged by who is at one of them only.
+struct TidyPosition {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::uint64_t at = begin;
+  std::uint32_t bucket = 0;
+  /// That segment was replaced for its tombstones, or could not be merged.
+  bool rebuilt = false;
+  bool done = false;
+};
+
 struct TableStats {
   std::size_t segments;
+  std::size_t segment_bytes;
+  /// With the directory.
   std::size_t bytes;
   std::uint64_t splits;
   std::uint64_t rebuilds;
+  std::uint64_t merges;
+  std::uint64_t tombstones_dropped;
 };
 
 /// Thread safety: *synchronized*. Callers are pinned (base/epoch.h) for as long
-/// as they use what they got, for writing where a function takes a cache.
+/// as they use what they got; for writing, where they draw a number for what they
+/// publish. (Maintenance draws none, and is pinned for reading.)
 class HashTable {
  public:
   using Cache = base::RecordMemory::Cache;
@@ -150,6 +192,14 @@ class HashTable {
   /// table is used by nobody any more, and not used again.
   void clear_next(Cache& cache, ScanPosition& position) noexcept;
 
+  /// One step of maintenance: merges two segments that are nearly empty, replaces
+  /// one that has many tombstones to be dropped or lies in memory that leaves
+  /// (base/record_memory.h), or moves records out of such memory until they make up
+  /// `bytes_max`, at least one. When the
+  /// position is done, nothing that the table held at its beginning, in its range,
+  /// lies there. False when memory is exhausted; may be tried again.
+  [[nodiscard]] bool tidy(Cache& cache, TidyPosition& position, std::size_t bytes_max) noexcept;
+
   [[nodiscard]] TableStats stats() const noexcept;
 
  private:
@@ -160,6 +210,12 @@ class HashTable {
   // Replaced by one segment if no more live in it, else by two: then a third of
   // the copy is still free.
   static constexpr unsigned k_rebuild_records_max = 448;
+  // Maintenance does not make two of one that is well filled.
+  static constexpr unsigned k_tidy_records_max = 640;
+  // Two segments with no more in them are made one: it has room for as many again.
+  static constexpr unsigned k_merge_records_max = 320;
+  // Who replaces a merged segment goes through its entries, 64 at most.
+  static constexpr unsigned k_merged_levels_max = 6;
 
   using Entry = std::atomic<std::uint64_t>;
 
@@ -169,6 +225,9 @@ class HashTable {
     return hash >> 1 >> (63 - depth);
   }
   [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept;
+  /// One that had no replacement when it was looked at: all that it holds, of other
+  /// hashes too, was linked then.
+  [[nodiscard]] Segment& whole_segment_for(std::uint64_t hash) const noexcept;
   [[nodiscard]] bool locate_slowly(Cache& cache, std::uint64_t hash, std::string_view key, Position& position) noexcept;
   /// Along the chain, slot by slot: finds also what hints did not name.
   [[nodiscard]] static const Record* find_slowly(Segment& segment, std::uint64_t hash, std::string_view key) noexcept;
@@ -176,12 +235,49 @@ class HashTable {
   [[nodiscard]] bool add_level(unsigned depth) noexcept;
   [[nodiscard]] bool extend_chain(Segment& segment, Bucket& bucket) noexcept;
 
-  [[nodiscard]] bool replace(Cache& cache, Segment& segment) noexcept;
+  /// With a copy of ours, if it is taken: one segment up to `whole_records_max`.
+  [[nodiscard]] bool replace(Cache& cache, Segment& segment,
+                             unsigned whole_records_max = k_rebuild_records_max) noexcept;
+  /// For maintenance, which nobody waits for: where there is no memory for a copy,
+  /// nothing is frozen, and keys can be written as before.
+  [[nodiscard]] bool replace_with_room(Cache& cache, Segment& segment) noexcept;
+  /// What takes the segment's place; null while that is not decided.
+  [[nodiscard]] static Segment* replacement_of(Segment& segment) noexcept;
   static void freeze(Segment& segment) noexcept;
   [[nodiscard]] bool copy(Cache& cache, Segment& segment, Copy& into) noexcept;
-  void offer(Cache& cache, Segment& segment, Copy& copy) noexcept;
+  void plan(Segment& segment, Copy& into) const noexcept;
+  [[nodiscard]] bool make_parts(Cache& cache, const Segment& segment, Copy& into) noexcept;
+  void release_parts(Cache& cache, Copy& copy) noexcept;
+  void retire_dropped(Cache& cache, Segment& segment, base::Epoch tombstones_before) noexcept;
+  /// A tombstone that a copy leaves out.
+  [[nodiscard]] static bool droppable(std::uint64_t word, base::Epoch tombstones_before) noexcept {
+    return slot::tombstone(word) && base::epoch_of(slot::record(word)->seq()) < tombstones_before;
+  }
+  /// False when another's copy was first, or a merge: then it is given back.
+  [[nodiscard]] bool offer(Cache& cache, Segment& segment, Copy& copy) noexcept;
   [[nodiscard]] bool swing(Cache& cache, Segment& segment) noexcept;
-  void swing_split(Cache& cache, Segment& segment, Segment& first) noexcept;
+  [[nodiscard]] bool bring_forward(std::uint64_t prefix, unsigned depth) noexcept;
+  void put_halves(std::uint64_t prefix, unsigned depth, Segment& first) noexcept;
+
+  enum class Merged : std::uint8_t { yes, no, no_memory };
+  [[nodiscard]] Merged merge(Cache& cache, Segment& left, Segment& right) noexcept;
+  [[nodiscard]] Segment* copy_both(Cache& cache, Segment& left, Segment& right, base::Epoch tombstones_before) noexcept;
+  [[nodiscard]] bool claim_both(Cache& cache, Segment& left, Segment& right, Segment& whole) noexcept;
+  void drop_claim(Cache& cache, Segment& whole) noexcept;
+
+  enum class Moved : std::uint8_t { all, some, frozen, no_memory };
+  /// What a segment holds.
+  struct Look {
+    unsigned kept = 0;
+    /// Tombstones to be dropped.
+    unsigned droppable = 0;
+  };
+  [[nodiscard]] Look look(Segment& segment) const noexcept;
+  [[nodiscard]] bool has_room_for_segment(Cache& cache) noexcept;
+  [[nodiscard]] Segment* neighbour_to_merge(Segment& segment, unsigned kept,
+                                            const TidyPosition& position) const noexcept;
+  [[nodiscard]] Moved move_bucket(Cache& cache, Segment& segment, unsigned bucket, std::size_t& bytes_max) noexcept;
+  [[nodiscard]] bool move_record(Cache& cache, std::atomic<std::uint64_t>& from, std::uint64_t word) noexcept;
 
   [[nodiscard]] Segment* make_segment(Cache& cache, std::uint64_t prefix, unsigned depth,
                                       std::uint32_t chain_buckets) noexcept;
@@ -206,6 +302,8 @@ class HashTable {
   std::atomic<std::size_t> segment_bytes_{0};
   std::atomic<std::uint64_t> splits_{0};
   std::atomic<std::uint64_t> rebuilds_{0};
+  std::atomic<std::uint64_t> merges_{0};
+  std::atomic<std::uint64_t> tombstones_dropped_{0};
 };
 
 inline HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) const noexcept {

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "table/hash_range.h"
 #include "table/hash_table.h"
 
 /// Walking the table; see ScanPosition.
@@ -6,20 +7,23 @@
 /// The hashes of one segment, as it was when the scan came to it, are walked
 /// bucket by bucket. If the segment splits meanwhile, its parts have the same
 /// buckets and their ranges of hashes lie within, so the walk goes on at the
-/// same bucket of each part, one part a step.
+/// same bucket of each part, one part a step. If it is merged with another, what
+/// the other held is left to the walk of the other's hashes.
 namespace actable::table {
-namespace {
 
-[[nodiscard]] std::uint64_t first_hash(const Segment& segment) noexcept {
-  return segment.depth == 0 ? 0 : segment.prefix << (64 - segment.depth);
+Segment& HashTable::whole_segment_for(std::uint64_t hash) const noexcept {
+  Segment* segment = segment_for(hash);
+  while (true) {
+    // acquire, twice: pairs with the releases in `offer` and `claim_both`, and with
+    // what decides a merge.
+    Segment* const next = segment->replacement.load(std::memory_order_acquire);
+    if (next == nullptr) return *segment;
+    const Merge merge = next->merge.load(std::memory_order_acquire);
+    if (merge == Merge::pending || merge == Merge::given_up) return *segment;
+    const bool right = prefix_of(hash, segment->depth + 1) % 2 != 0;
+    segment = next->sibling != nullptr && right ? next->sibling : next;
+  }
 }
-
-/// 0 stands for 2^64.
-[[nodiscard]] std::uint64_t end_hash(const Segment& segment) noexcept {
-  return segment.depth == 0 ? 0 : (segment.prefix + 1) << (64 - segment.depth);
-}
-
-}  // namespace
 
 void HashTable::scan(ScanPosition& position, const std::function<void(const Record&)>& emit) const {
   if (position.done) return;
@@ -27,15 +31,19 @@ void HashTable::scan(ScanPosition& position, const std::function<void(const Reco
     position.begun = true;
     position.end = end_hash(*segment_for(position.first));
   }
-  Segment& segment = *segment_for(position.at);
+  Segment& segment = whole_segment_for(position.at);
   const std::uint64_t end = end_hash(segment);
-  // A segment may begin before what is left to walk: one that is being split,
-  // of which a part was walked already.
-  const bool within = first_hash(segment) >= position.at;
+  // A segment may begin before what is left to walk, or end after it: one that is
+  // being split, of which a part was walked already, or one that was merged.
+  const bool within = first_hash(segment) >= position.at && end - 1 <= position.end - 1;
   for_each_word(segment, position.bucket, [&](std::uint64_t word) {
     if (slot::tombstone(word)) return;
     const Record& record = *slot::record(word);
-    if (within || base::hash_key(record.key(), hash_seed_) >= position.at) emit(record);
+    if (!within) {
+      const std::uint64_t hash = base::hash_key(record.key(), hash_seed_);
+      if (hash < position.at || hash > position.end - 1) return;
+    }
+    emit(record);
   });
   position.at = end;
   if (end - 1 < position.end - 1) return;
@@ -60,6 +68,11 @@ void HashTable::clear_next(Cache& cache, ScanPosition& position) noexcept {
       Record* const record = slot::record(word);
       memory_.retire(cache, record, record->bytes());
     });
+  }
+  // Left behind where memory was exhausted.
+  Segment* const given_up = segment->replacement.load(std::memory_order_acquire);
+  if (given_up != nullptr && given_up->merge.load(std::memory_order_acquire) == Merge::given_up) {
+    drop_claim(cache, *given_up);
   }
   retire_segment(cache, segment);
 }

@@ -97,6 +97,15 @@ static_assert(sizeof(Bucket) == 64);
 }
 #endif
 
+/// Whether a segment that was made of two takes their place; see table/merge.cc.
+enum class Merge : std::uint8_t {
+  /// It was made of one, as all but a few are.
+  none,
+  pending,
+  done,
+  given_up,
+};
+
 /// All keys whose hash begins with `prefix` (its top `depth` bits).
 struct alignas(64) Segment {
   static constexpr unsigned k_home_buckets = 128;
@@ -109,8 +118,14 @@ struct alignas(64) Segment {
   std::uint32_t depth;
   std::uint32_t chain_capacity;
   std::atomic<std::uint32_t> chain_used{0};
-  /// Set once, when a copy of the frozen segment is complete: the segment that
-  /// takes its place, or the first of two; `sibling` of that is the second.
+  std::atomic<Merge> merge{Merge::none};
+  /// How many `replacement`s may name it, of a merge that is not done.
+  std::atomic<std::uint8_t> claims{0};
+  /// No entry of the directory names it any more, and it was retired.
+  std::atomic<bool> retired{false};
+  /// Set when a copy of the frozen segment is complete: the segment that takes its
+  /// place, or the first of two; `sibling` of that is the second. Set once, but
+  /// that another may come after a merge that was given up.
   std::atomic<Segment*> replacement{nullptr};
   Segment* sibling = nullptr;
 

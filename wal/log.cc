@@ -208,7 +208,8 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool no_wait) {
   if (!stager.counted) pool_.add_thread();
   stager.counted = true;
   bool waited = false;
-  const Deadline deadline = Clock::now() + options_.write_deadline;
+  const std::chrono::milliseconds write_deadline(write_deadline_ms_.load(std::memory_order_relaxed));
+  const Deadline deadline = Clock::now() + write_deadline;
   Buffer* buffer = pool_.try_take(k_frame_header_bytes + bytes);
   if (buffer == nullptr && !no_wait) {
     buffer = pool_.take(k_frame_header_bytes + bytes, deadline, waited, [this] { writer_->wake(); });
@@ -223,8 +224,8 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool no_wait) {
                            "the disk does not keep up with the writers, and this write may not wait "
                            "(WriteOptions::no_wait); nothing was changed, try again later");
     }
-    return base::failure(ErrorCode::overloaded, [this] {
-      return "the disk did not keep up with the writers for " + std::to_string(options_.write_deadline.count()) +
+    return base::failure(ErrorCode::overloaded, [write_deadline] {
+      return "the disk did not keep up with the writers for " + std::to_string(write_deadline.count()) +
              " ms (Options::write_deadline); nothing was changed, try again later";
     });
   }

@@ -13,6 +13,7 @@
 #include <actable/stats.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -112,6 +113,15 @@ class Log {
   [[nodiscard]] bool failed() const noexcept { return durable_.failed(); }
   [[nodiscard]] std::string failure() const { return durable_.reason(); }
 
+  /// Options that may change while the log is in use, in place of those it was
+  /// opened with. What is waited for already is waited for as it was.
+  void set_intervals(std::chrono::milliseconds write, std::chrono::milliseconds sync) noexcept {
+    writer_->set_intervals(write, sync);
+  }
+  void set_write_deadline(std::chrono::milliseconds deadline) noexcept {
+    write_deadline_ms_.store(deadline.count(), std::memory_order_relaxed);
+  }
+
   /// Lets go of segments that hold only frames before `frame_number`: they are
   /// used again. For checkpoints that hold what those frames held.
   void release_before(std::uint64_t frame_number);
@@ -136,6 +146,8 @@ class Log {
   [[nodiscard]] std::unexpected<Error> read_only_error() const;
 
   const Options options_;
+  // relaxed: nothing else hangs on it.
+  std::atomic<std::int64_t> write_deadline_ms_{options_.write_deadline.count()};
   base::FileSystem& files_;
   base::Epochs& epochs_;
   const base::DirectoryLock* const lock_;

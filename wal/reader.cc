@@ -108,8 +108,8 @@ class Replay {
   [[nodiscard]] std::unexpected<Error> corrupt(std::size_t segment, std::uint64_t offset, const std::string& what) {
     return fail(ErrorCode::corrupt, segments_[segment].path.string() + ": offset " + std::to_string(offset) + ": " +
                                         what +
-                                        "; restore the directory from a backup, or salvage what is readable with "
-                                        "`actable-shell DIR repair NEWDIR`");
+                                        "; restore the directory from a backup; `actable-shell DIR -c verify` and "
+                                        "`-c dump` show what can be read of this one");
   }
 
   Result<void> check_headers() {

@@ -8,6 +8,7 @@
 #include "wal/gather_block.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <new>
 #include <system_error>
@@ -160,7 +161,7 @@ std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   Clock::time_point until = round_next_at_;
   const Clock::time_point now = Clock::now();
   if (unsynced_since_ && syncs_in_flight_ == 0) {
-    const Clock::time_point due = *unsynced_since_ + config_.sync_interval - config_.write_interval;
+    const Clock::time_point due = *unsynced_since_ + sync_interval() - write_interval();
     // A sync that is due already waits for writes to complete, which wakes us.
     if (due > now) until = std::min(until, due);
   }
@@ -230,7 +231,7 @@ void Writer::close_round(Clock::time_point now) {
   GatherBlock* const gather = free_gather_block();
   if (gather == nullptr) return;  // All are in flight: a completion wakes us.
   round_ = Round::none;
-  round_next_at_ = now + config_.write_interval;
+  round_next_at_ = now + write_interval();
   epochs_.raise_safe(base::epoch_of(round_cut_));
   stagers_.for_each([&](Stager& stager) { take_frames(stager, base::epoch_of(round_cut_), gather); });
   if (failed_) return;
@@ -255,7 +256,7 @@ void Writer::close_round(Clock::time_point now) {
 
 void Writer::step_sync(Clock::time_point now) {
   if (failed_ || syncs_in_flight_ != 0) return;
-  const bool due = unsynced_since_ && now >= *unsynced_since_ + config_.sync_interval - config_.write_interval;
+  const bool due = unsynced_since_ && now >= *unsynced_since_ + sync_interval() - write_interval();
   if (!wanted_sync(now) && !due) return;
   std::optional<Marker> latest;
   while (!markers_.empty() && written(markers_.front())) {
@@ -309,6 +310,9 @@ void Writer::sync_completed(Clock::time_point now) {
   sync_took_ = now - sync_began_at_;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(sync_took_).count();
   counters_.syncs.fetch_add(1, std::memory_order_relaxed);
+  const auto length =
+      static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(took, 0))));
+  counters_.sync_durations[std::min(length, k_sync_lengths - 1)].fetch_add(1, std::memory_order_relaxed);
   counters_.sync_last_us.store(took, std::memory_order_relaxed);
   counters_.sync_max_us.store(std::max(took, counters_.sync_max_us.load(std::memory_order_relaxed)),
                               std::memory_order_relaxed);
@@ -353,7 +357,7 @@ void Writer::step_idle() {
   base::heavy_fence();
   if (anything_staged() || durable_.wanted() > durable_.number()) {
     idle_.store(false, std::memory_order_relaxed);
-    round_next_at_ = Clock::now() + config_.write_interval;
+    round_next_at_ = Clock::now() + write_interval();
   }
 }
 
@@ -416,7 +420,16 @@ LogStats Writer::stats() const {
   stats.nice = counters_.nice.load(std::memory_order_relaxed);
   stats.sync_duration_last = std::chrono::microseconds(counters_.sync_last_us.load(std::memory_order_relaxed));
   stats.sync_duration_max = std::chrono::microseconds(counters_.sync_max_us.load(std::memory_order_relaxed));
+  for (const auto& count : counters_.sync_durations) {
+    stats.sync_durations.push_back(count.load(std::memory_order_relaxed));
+  }
   return stats;
+}
+
+void Writer::set_intervals(std::chrono::nanoseconds write, std::chrono::nanoseconds sync) noexcept {
+  write_interval_ns_.store(write.count(), std::memory_order_relaxed);
+  sync_interval_ns_.store(sync.count(), std::memory_order_relaxed);
+  wake();
 }
 
 std::chrono::microseconds Writer::lag() const noexcept {

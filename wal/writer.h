@@ -90,6 +90,9 @@ class Writer {
   /// Lets go of segments that hold only frames before `frame_number`.
   void release_before(std::uint64_t frame_number, std::function<Result<void>(std::uint64_t, std::uint64_t)> publish);
 
+  /// In place of those in the configuration, from now on.
+  void set_intervals(std::chrono::nanoseconds write, std::chrono::nanoseconds sync) noexcept;
+
   [[nodiscard]] LogStats stats() const;
   /// Since the oldest write not yet durable was taken, or since the thread last
   /// looked for writes; zero when all is durable.
@@ -113,6 +116,14 @@ class Writer {
   };
   /// Steps of a round.
   enum class Round { none, waiting_for_writers };
+
+  // relaxed: whether a round begins by the old or the new one, nothing else.
+  [[nodiscard]] std::chrono::nanoseconds write_interval() const noexcept {
+    return std::chrono::nanoseconds(write_interval_ns_.load(std::memory_order_relaxed));
+  }
+  [[nodiscard]] std::chrono::nanoseconds sync_interval() const noexcept {
+    return std::chrono::nanoseconds(sync_interval_ns_.load(std::memory_order_relaxed));
+  }
 
   void run();
   void hurry() noexcept;
@@ -169,6 +180,8 @@ class Writer {
   void forget_in_flight(std::uint64_t tag) noexcept;
 
   const WriterConfig config_;
+  std::atomic<std::int64_t> write_interval_ns_{config_.write_interval.count()};
+  std::atomic<std::int64_t> sync_interval_ns_{config_.sync_interval.count()};
   base::Epochs& epochs_;
   base::PerThread<Stager>& stagers_;
   BufferPool& pool_;
@@ -225,9 +238,12 @@ class Writer {
   std::mutex release_mutex_;
   std::optional<Release> release_;
 
+  // Powers of two of a microsecond, up to 16 seconds.
+  static constexpr std::size_t k_sync_lengths = 25;
   struct Counters {
     std::atomic<std::uint64_t> rounds{0}, syncs{0}, frames{0}, written_bytes{0}, segments{0}, spare{0};
     std::atomic<std::int64_t> sync_last_us{0}, sync_max_us{0};
+    std::array<std::atomic<std::uint64_t>, k_sync_lengths> sync_durations{};
     std::atomic<bool> registered{false};
     std::atomic<int> nice{0};
   } counters_;

@@ -17,6 +17,7 @@ BURSTS = 5
 DISK_THREADS = 2
 BUSY_THREADS = 100
 WRITERS = 8
+SENDERS = 4
 LARGE_VALUE = 1024
 # Rounds of overwriting. What the first ones take, for the log's way to the disk
 # and for replaced records, has its limits; what the later ones add is creep, and
@@ -89,9 +90,9 @@ def without(engine, program):
     return "" if engine in program.engines else f"{engine} is not in this build"
 
 
-def waited(runs, benchmark):
+def waited(runs, benchmark, engine="actable"):
     """Says when the disk did not keep up, where it was to."""
-    waits = runs.max("waits", benchmark)
+    waits = runs.max("waits", benchmark, engine)
     return f"the disk fell behind: {waits} writes waited" if waits else ""
 
 
@@ -258,6 +259,41 @@ def idle(scale, program):
                 at_most=True)
 
 
+def actors(scale, program):
+    """What the store's actors cost who calls it directly, and what comes through them."""
+    note = without("actors", program)
+    logged = min(scale.num, scale.burst)
+
+    def run(benchmarks, **options):
+        return program.run(benchmarks, ["actable", "actors"], num=scale.num, repeat=scale.repeat, **options)
+
+    def rate(runs, benchmark, engine="actors"):
+        return None if note else runs.rate(benchmark, engine)
+
+    direct = run(["readrandom"] + ["overwrite"] * BURSTS, threads=1, ops=logged)
+    for benchmark in ("readrandom", "overwrite"):
+        yield Check(f"{benchmark}, 1 thread, with actors against without",
+                    ratio(rate(direct, benchmark), direct.rate(benchmark)), 0.97, note=note)
+    if note:
+        for what in ("direct calls by actors", "messages", "idle with actors"):
+            yield Check(what, None, None, note=note)
+        return
+    turns = program.run(["readrandom", "actorread"] + ["overwrite", "actoroverwrite"] * BURSTS, ["actors"],
+                        num=scale.num, threads=1, ops=logged, repeat=scale.repeat)
+    for own, plain in (("actorread", "readrandom"), ("actoroverwrite", "overwrite")):
+        yield Check(f"{plain} by an actor against a thread", ratio(rate(turns, own), rate(turns, plain)), 0.95)
+    sent = program.run(["actorput", "actorbatch", "actorrequest"] * BURSTS, ["actors"], num=scale.num, threads=SENDERS,
+                       ops=logged, repeat=scale.repeat)
+    for what, benchmark, must in (("one-way puts", "actorput", 1.5), ("puts in messages of 64", "actorbatch", 5)):
+        yield Check(f"{what} from {SENDERS} actors", scaled(rate(sent, benchmark), 1e-6), must, unit="M/s",
+                    note=waited(sent, benchmark, "actors"))
+    yield Check(f"request and answer, {SENDERS} actors that ask all the time: p50",
+                scaled(sent.median("p50_ns", "actorrequest", "actors"), 1e-3), 5, unit="us", at_most=True)
+    yield Check("idle store with its actors: processor use",
+                scaled(run(["idle"], duration=2 * scale.seconds).median("cpu_cores", "idle", "actors"), 100), 1,
+                unit="% of a core", at_most=True)
+
+
 def opening(scale, program):
     runs = program.run(["disksync", "openclose"], num=scale.num, ops=20, repeat=scale.repeat)
     sync_ms = runs.median("p50_ns", "disksync", "disk") / 1e6
@@ -294,6 +330,7 @@ ROWS = {
     "bandwidth": bandwidth,
     "sync": synchronous,
     "idle": idle,
+    "actors": actors,
     "opening": opening,
     "slow-disk": slow_disk,
 }

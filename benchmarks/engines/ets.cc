@@ -145,7 +145,7 @@ class EtsEngine : public Engine, public Remote {
 
   std::unique_ptr<Session> session(Durability) override { throw Failure("ets: takes whole plans"); }
 
-  [[nodiscard]] Remote* remote() noexcept override { return this; }
+  [[nodiscard]] Remote* remote(Way) noexcept override { return this; }
 
   std::optional<std::uint64_t> memory_bytes() override {
     script_.say("memory " + std::to_string(options_.value_bytes));
@@ -154,7 +154,7 @@ class EtsEngine : public Engine, public Remote {
     return bytes;
   }
 
-  Outcome run(const RemoteWork& work, const std::function<void(double)>& waiting) override {
+  Outcome run(RemoteWork work, const std::function<void(double)>& waiting) override {
     std::string command = "run " + std::to_string(work.parts.size() - work.helpers);
     const std::uint64_t numbers[] = {work.helpers, work.batch, work.sample_every, options_.key_bytes,
                                      options_.value_bytes};

@@ -7,6 +7,7 @@
 namespace bench {
 
 [[nodiscard]] EngineKind actable_kind();
+[[nodiscard]] EngineKind actors_kind();
 [[nodiscard]] EngineKind boost_kind();
 [[nodiscard]] EngineKind empty_kind();
 [[nodiscard]] EngineKind ets_kind();
@@ -16,6 +17,9 @@ namespace bench {
 [[nodiscard]] EngineKind rocksdb_kind();
 [[nodiscard]] EngineKind sharded_kind();
 [[nodiscard]] EngineKind tbb_kind();
+// As `actors`, but for what is known of the operations.
+[[nodiscard]] EngineKind unsampled_kind();
+[[nodiscard]] EngineKind tasks_kind();
 
 /// Whether the program that each needs is on the PATH.
 [[nodiscard]] bool redis_is_here();

@@ -13,6 +13,11 @@ std::vector<EngineKind> engines_in_this_build() {
   std::vector<EngineKind> kinds;
   kinds.push_back(actable_kind());
   kinds.push_back(sharded_kind());
+#if defined(ACTABLE_BENCH_ACTORS)
+  kinds.push_back(actors_kind());
+  kinds.push_back(unsampled_kind());
+  kinds.push_back(tasks_kind());
+#endif
 #if defined(ACTABLE_BENCH_BOOST)
   kinds.push_back(boost_kind());
 #endif
@@ -43,6 +48,9 @@ struct Requirement {
 };
 
 constexpr Requirement k_requirements[] = {
+    {"actors", "libcaf-dev (CAF 0.17) when it is built"},
+    {"unsampled", "libcaf-dev (CAF 0.17) when it is built"},
+    {"tasks", "libcaf-dev (CAF 0.17) when it is built"},
     {"boost", "Boost 1.83 or later (benchmarks/README.md says how to have it beside the system's)"},
     {"tbb", "libtbb-dev"},
     {"lmdb", "liblmdb-dev"},

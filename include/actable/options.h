@@ -107,6 +107,14 @@ struct Options {
   /// Fail with `not_found` instead of creating a missing store.
   bool create_if_missing = true;
 
+  /// Serve `actable-shell` on a socket `debug.sock` in the directory: the
+  /// process's user and root can then look into the running store, and change
+  /// what it holds. Costs a thread that sleeps while nobody asks. It is the
+  /// store's actors that serve it: for `start` in <actable/actors.h>, while
+  /// `Store::open` refuses it with `unsupported`, and a store without a directory
+  /// with `invalid_argument`.
+  bool debug_socket = false;
+
   /// Called for what an operator should know: recovery, a failing disk. May be
   /// called from any thread, the log's own among them; must not call the store, and not throw.
   /// Empty: nothing is reported.

@@ -47,6 +47,9 @@ struct LogStats {
   int nice = 0;
   std::chrono::microseconds sync_duration_last{0};
   std::chrono::microseconds sync_duration_max{0};
+  /// Syncs by how long they took: element i counts those of less than 2^i
+  /// microseconds and not less than half of it, the last one all longer ones too.
+  std::vector<std::uint64_t> sync_durations{};
 };
 
 struct MemoryStats {
@@ -56,6 +59,16 @@ struct MemoryStats {
   std::size_t carved_bytes = 0;
   /// Replaced records that a reader might still see.
   std::size_t retired_bytes = 0;
+  /// How often live records were moved together, so that the rest could go back to
+  /// the operating system, and how much has gone back so. Done by maintenance, which
+  /// the store's actors drive (`actors.h`), when less than half of what is carved is
+  /// live, and either the live bytes have fallen by half or twice as much is carved
+  /// as when the last one ended (32 MiB at least); and for less once live bytes that
+  /// have fallen by a fourth stand still, where that takes little memory.
+  std::uint64_t compactions = 0;
+  std::size_t returned_bytes = 0;
+  /// True while that is under way: up to twice the live records are there then.
+  bool compacting = false;
 };
 
 /// A snapshot of counters, each exact by itself; two of them may be of
@@ -104,6 +117,16 @@ struct SpaceStats {
   std::size_t segments = 0;
   std::uint64_t splits = 0;
   std::uint64_t rebuilds = 0;
+  /// Segments that maintenance made of two that erasures had left nearly empty.
+  std::uint64_t merges = 0;
+  /// Erased keys whose place in the table is still kept, for the number of the
+  /// erasure; maintenance drops them when no write can be numbered below it.
+  std::size_t tombstones = 0;
+  /// How evenly the keys lie on the shards. The entropy of their shares, over that
+  /// of equal shares: 1 when all have as many, 0 when one has all. And the keys of
+  /// the fullest shard over the mean: 1 when all have as many. Both 1 without keys.
+  double shard_entropy = 1;
+  double shard_max_over_mean = 1;
   bool logged = true;
   /// One for each of `Options::shards`.
   std::vector<ShardStats> shards{};

@@ -37,7 +37,8 @@ class Store {
   ///   not_found         nothing there and `create_if_missing` is off
   ///   locked            a live process has it open; the message names it
   ///   unsupported       written by a newer version, or `LogIo::io_uring`
-  ///                     where there is none
+  ///                     where there is none, or `Options::debug_socket`, which
+  ///                     is for `start` in <actable/actors.h>
   ///   corrupt           damage in what was once synced; the message names the
   ///                     file and the offset. Nothing was changed
   ///   io_error          the operating system refused; nothing acknowledged

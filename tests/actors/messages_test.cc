@@ -71,6 +71,40 @@ TEST_CASE("errors of the table are the answers", "[messages]") {
   CHECK(must(must(stage.store().space("s")).get("k")) == std::nullopt);
 }
 
+TEST_CASE("a get of several keys is refused where the answer would be larger than a batch may be", "[messages]") {
+  Stage stage;
+  const SpaceActor space = stage.space("s");
+  Space direct = must(stage.store().space("s"));
+  must(direct.put("large", std::string(k_value_bytes_max, 'v')));
+  const auto ask = [&](std::size_t count, const std::string& key) {
+    return stage.ask<std::vector<Found>>(space, get_atom::value, std::vector<std::string>(count, key), k_plain);
+  };
+  constexpr std::size_t k_too_many = k_batch_bytes_max / k_value_bytes_max;
+  CHECK(must(**ask(k_too_many - 1, "large")).size() == k_too_many - 1);
+  CHECK(outcome(ask(k_too_many, "large")) == "too_large");
+  CHECK(must(**ask(k_batch_bytes_max / 32, "absent")).size() == k_batch_bytes_max / 32);
+  CHECK(outcome(ask(k_batch_bytes_max / 32 + 1, "absent")) == "too_large");
+}
+
+TEST_CASE("a durable batch is refused where none of its spaces is logged, as the store refuses it", "[messages]") {
+  const TemporaryDirectory directory;
+  Stage stage(lazy_store(directory / "store"));
+  const StoreActor store = stage.tree().store_actor();
+  Space memory = must(stage.store().space("memory", {.logged = false}));
+  must(stage.store().space("logged"));
+  std::vector<Change> changes{{Change::Kind::put, "memory", "k", "v"}};
+  CHECK(outcome(stage.ask<Seq>(store, write_atom::value, changes, k_sync_request)) == "unsupported");
+  CHECK(must(memory.get("k")) == std::nullopt);
+  must(**stage.ask<Seq>(store, write_atom::value, changes, k_plain));
+  CHECK(must(memory.get("k")) == "v");
+  // As in the store, one that goes to the log is enough.
+  changes.push_back({Change::Kind::put, "logged", "k", "v"});
+  const auto both = stage.ask<Seq>(store, write_atom::value, changes, k_sync_request);
+  must(stage.store().sync());
+  stage.log_advances();
+  CHECK(outcome(both) == "ok");
+}
+
 TEST_CASE("the store's actor opens spaces, writes batches across them, and tells statistics", "[messages]") {
   Stage stage;
   const StoreActor store = stage.tree().store_actor();
@@ -134,12 +168,13 @@ TEST_CASE("a store's statistics come with those of its actors", "[messages]") {
   stage.run();
   CHECK(of_store.spaces == 1);
   CHECK(of_store.last_seq != 0);
-  REQUIRE(seen.size() == 3);
+  REQUIRE(seen.size() > 4);
   CHECK(seen[0].name == "log");
   CHECK(seen[1].name == "store");
-  CHECK(seen[2].name == "space s");
-  CHECK(seen[2].processed == 1);
-  CHECK(seen[2].state == ActorStats::State::running);
+  CHECK(seen[2].name == "analytics 0");
+  CHECK(seen.back().name == "space s");
+  CHECK(seen.back().processed == 1);
+  CHECK(seen.back().state == ActorStats::State::running);
 }
 
 TEST_CASE("a request taken up after its deadline is refused, and nothing is changed", "[messages]") {

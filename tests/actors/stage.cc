@@ -1,5 +1,7 @@
 #include "tests/actors/stage.h"
 
+#include "store/access.h"
+
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -39,8 +41,10 @@ void Stage::run() {
 
 void Stage::step() { (void)scheduler_.try_run_once(); }
 
+void Stage::move_clock(std::chrono::nanoseconds time) { scheduler_.advance_time(time); }
+
 void Stage::pass(std::chrono::nanoseconds time) {
-  scheduler_.advance_time(time);
+  move_clock(time);
   run();
 }
 
@@ -51,10 +55,12 @@ void Stage::log_advances() {
   run();
 }
 
-void Stage::crash(const std::string& actor) {
-  const std::vector<ActorStats> all = tree_->actor_stats();
+void Stage::crash(const std::string& actor) { tree_->gate(child_named(*tree_, actor)).crash(); }
+
+std::size_t child_named(const actors::Tree& tree, const std::string& actor) {
+  const std::vector<ActorStats> all = tree.actor_stats();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].name == actor) return tree_->gate(i).crash();
+    if (all[i].name == actor) return i;
   }
   fail_test("there is no actor " + actor);
 }
@@ -89,6 +95,18 @@ DurableSubscriber spawn_subscriber(caf::actor_system& system, std::shared_ptr<No
 void answer_notices(Stage& stage, const DurableSubscriber& subscriber) {
   caf::anon_send(caf::actor_cast<caf::actor>(subscriber), caf::ok_atom::value);
   stage.run();
+}
+
+void look_at_all(Stage& stage, const Space& space) {
+  must(stage.tree().sample(1));
+  const store::StoreCore& core = store::Access::core(stage.store());
+  do {
+    (void)must(space.get("nothing"));
+  } while (core.find_context()->sampling.weight != 1);
+}
+
+void collect_samples(Stage& stage) {
+  for (int i = 0; i < 11; ++i) stage.pass(std::chrono::milliseconds(100));
 }
 
 Options lazy_store(const std::filesystem::path& directory) {

@@ -58,6 +58,8 @@ class Stage {
   void step();
   /// Moves the clock, and has what is due run.
   void pass(std::chrono::nanoseconds time);
+  /// Moves the clock, and lets nobody run.
+  void move_clock(std::chrono::nanoseconds time);
   [[nodiscard]] caf::actor_clock::time_point now();
 
   /// What the log's thread tells in production, and what follows.
@@ -98,6 +100,9 @@ class Stage {
   std::shared_ptr<actors::Tree> tree_;
 };
 
+/// Which child of the tree has that name.
+[[nodiscard]] std::size_t child_named(const actors::Tree& tree, const std::string& actor);
+
 /// A subscriber that writes down what it is told, and answers at once, or later
 /// if `answers` is false.
 struct Notices {
@@ -108,6 +113,11 @@ struct Notices {
 [[nodiscard]] DurableSubscriber spawn_subscriber(caf::actor_system& system, std::shared_ptr<Notices> notices);
 /// Has the subscriber answer what it has not answered yet.
 void answer_notices(Stage& stage, const DurableSubscriber& subscriber);
+
+/// From now on all of this thread's operations are sampled.
+void look_at_all(Stage& stage, const Space& space);
+/// Lets a second go by, in which the analytics take in all samples.
+void collect_samples(Stage& stage);
 
 /// Options of a store in `directory` that syncs when it is asked to only.
 [[nodiscard]] Options lazy_store(const std::filesystem::path& directory);

@@ -103,17 +103,16 @@ TEST_CASE("past the limit the actor is given up, the store takes no more writes,
   const auto count_end = [&told_ends](const caf::error&) { ++told_ends; };
   caf::actor_cast<caf::abstract_actor*>(actor)->attach_functor(count_end);
   caf::actor_cast<caf::abstract_actor*>(other)->attach_functor(count_end);
-  constexpr std::size_t k_space_s = 2;  // after the log and the store
-  REQUIRE(tree->actor_stats()[k_space_s].name == "space s");
+  const std::size_t space_s = child_named(*tree, "space s");
   for (int crash = 0; crash < 3; ++crash) {
     CHECK(heard.empty());
     CHECK(told_ends == 0);
-    tree->gate(k_space_s).crash();
+    tree->gate(space_s).crash();
     scheduler.run();
     scheduler.advance_time(std::chrono::seconds(1));
     scheduler.run();
   }
-  CHECK(tree->actor_stats()[k_space_s].state == State::stopped);
+  CHECK(tree->actor_stats()[space_s].state == State::stopped);
   CHECK(told_ends == 1);
   REQUIRE(heard.size() == 1);
   CHECK_THAT(heard[0], ContainsSubstring("space s"));

@@ -412,6 +412,42 @@ TEST_CASE("readers on many threads find whole blocks while others replace them",
   for (const auto& at : shown) CHECK(at.load() != nullptr);
 }
 
+TEST_CASE("one call looks through a few retired magazines, however many wait", "[record_memory]") {
+  constexpr std::size_t k_bytes = 400;
+  constexpr std::size_t k_magazine_bytes = 61 * k_bytes;
+  Place place;
+  std::vector<Block> old;
+  for (std::uint64_t i = 0; i < 61 * 200; ++i) old.push_back(place.allocate(k_bytes, i));
+  const auto compact_until = [&](RecordMemory::Compaction state) {
+    while (place.memory.compaction() != state) {
+      const ReadPin pin(place.epochs, place.slot());
+      expect(place.memory.step_compaction() == RecordMemory::Step::done, "a step waits");
+    }
+  };
+  {
+    const ReadPin pin(place.epochs, place.slot());
+    REQUIRE(place.memory.begin_compaction(place.memory.carved_bytes()));
+  }
+  compact_until(RecordMemory::Compaction::moving);
+  {
+    // All that is retired stays in limbo: of the generation that leaves.
+    const Reader reader(place);
+    for (const Block& block : old) place.retire(block);
+  }
+  place.epochs.advance();
+  std::size_t before = place.memory.retired_bytes();
+  REQUIRE(before >= 190 * k_magazine_bytes);
+  std::size_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    (void)place.allocate(k_bytes);
+    const std::size_t after = place.memory.retired_bytes();
+    most = std::max(most, before - after);
+    before = after;
+  }
+  CHECK(most <= 4 * k_magazine_bytes);
+  CHECK(before == 0);
+}
+
 TEST_CASE("without memory an allocation returns null, and works again once some was given back", "[record_memory]") {
   if (test::k_address_sanitizer || test::k_thread_sanitizer) return;  // They need address space without limit.
   enum Outcome { as_due, no_limit, never_null, not_again };

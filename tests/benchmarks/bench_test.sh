@@ -45,7 +45,7 @@ expect_between() { # WHAT VALUE MIN MAX
 # Those that take their time or the disk's have tests of their own.
 test_every_benchmark() {
   local benchmark list
-  list=$(all_benchmarks | grep -vE '^(disk.*|idle|openclose)$' | paste -sd ,)
+  list=$(all_benchmarks | grep -vE '^(disk.*|idle|openclose|actor.*|analytics)$' | paste -sd ,)
   for options in "--threads=1" "--threads=3"; do
     expect_status 0 "${tiny[@]}" "$options" --benchmarks="$list"
     for benchmark in ${list//,/ }; do
@@ -106,6 +106,52 @@ test_counters() {
     --benchmarks=readwhilewriting --duration=1
   expect_line '^readwhilewriting \[actable, 3 threads \+ 2 writers\]'
   expect_between "fairness of writers" "$(field "$work/writers.csv" writer_fairness readwhilewriting sharded)" 0.000001 1
+}
+
+# What actors do, beside direct calls with them and without.
+test_actors() {
+  local benchmark
+  all_engines | grep -qx actors || {
+    expect_status 2 --benchmarks=actors
+    expect_line "^actable-bench: engine 'actors' needs libcaf-dev"
+    exit 0
+  }
+  expect_status 0 "${tiny[@]}" --threads=4 --benchmarks=actors --duration=0.05 --csv="$work/out.csv"
+  for benchmark in actorread actoroverwrite actorput actorbatch actorrequest; do
+    expect_line "^$benchmark +\[actors, 4 actors\] +: .* p50 "
+    expect_between "seconds of $benchmark" "$(field "$work/out.csv" seconds $benchmark actors)" 0.04 60
+    expect_between "fairness" "$(field "$work/out.csv" fairness $benchmark actors)" 0 1
+  done
+  expect_no_line '^actor.*actable'
+  for benchmark in readrandom overwrite idle; do
+    expect_line "^$benchmark +\[actable, "
+    expect_line "^$benchmark +\[actors, "
+  done
+  # As many as were asked for: each is done, and none twice.
+  for threads in 1 3; do
+    expect_status 0 "${tiny[@]}" --threads=$threads --engines=actors --durability=none --csv="$work/out.csv" \
+      --benchmarks=actorread,actoroverwrite,actorput,actorbatch,actorrequest
+    [[ $(awk -F, 'NR > 1' "$work/out.csv" | grep -c ',400,') == 5 ]] || fail "not 400 each: $(cat "$work/out.csv")"
+  done
+  # In order, so that what is put last is what is there; wrong data would end the run.
+  expect_status 0 "${tiny[@]}" --engines=actors --threads=2 --durability=sync --benchmarks=actorbatch,actorrequest,readrandom
+}
+
+# What looking at operations costs, beside what costs nothing and what costs more.
+test_analytics() {
+  local benchmark engine
+  all_engines | grep -qx tasks || {
+    expect_status 2 --benchmarks=analytics
+    expect_line "^actable-bench: engine 'unsampled' needs libcaf-dev"
+    exit 0
+  }
+  expect_status 0 "${tiny[@]}" --threads=2 --benchmarks=analytics --csv="$work/out.csv"
+  for engine in unsampled actors tasks; do
+    for benchmark in readrandom overwrite; do
+      expect_line "^$benchmark +\[$engine, 2 threads\] +: .* p50 "
+      [[ $(field "$work/out.csv" ops $benchmark $engine) == 400 ]] || fail "not 400 of $benchmark on $engine"
+    done
+  done
 }
 
 # On a terminal there is a line that is written over; it is gone at the end.

@@ -77,6 +77,38 @@ TEST_CASE("diskprobe is both benchmarks of the disk, which need no engine that c
   CHECK(settings.benchmarks[1]->name == "disksync");
 }
 
+TEST_CASE("what measures actors runs on the engine that has them, beside the one without") {
+  if (bench::find_engine("actors") == nullptr) {
+    CHECK(says(refused({"--benchmarks=actors"}), "engine 'actors' needs libcaf-dev"));
+    return;
+  }
+  const Settings settings = accepted({"--benchmarks=actors"});
+  CHECK(settings.benchmarks.size() == 8);
+  REQUIRE(settings.engines.size() == 2);
+  CHECK(settings.engines[0]->name == "actable");
+  CHECK(settings.engines[1]->name == "actors");
+  for (const bench::Workload* workload : settings.benchmarks) {
+    CHECK(settings.can_run(*workload));
+    CHECK(settings.why_not(*settings.engines[0], *workload).empty() == !workload->of_actors());
+  }
+  CHECK(accepted({"--benchmarks=readrandom,idle"}).engines.size() == 1);
+  CHECK(accepted({"--benchmarks=actorput,readrandom", "--engines=actors"}).engines.size() == 1);
+  CHECK(says(refused({"--benchmarks=actorput", "--engines=actable"}), "run it with --engines=actors"));
+  CHECK(says(refused({"--benchmarks=actorput", "--rate=10"}), "without --rate"));
+}
+
+TEST_CASE("a call or message has as many keys as its benchmark says, or as was asked for") {
+  const bench::Workload &calls = *bench::find_workload("multiread"), &messages = *bench::find_workload("actorbatch"),
+                        &single = *bench::find_workload("readrandom");
+  const Settings usual = accepted({}), asked = accepted({"--batch=7"});
+  CHECK(usual.batch_of(calls) == 16);
+  CHECK(usual.batch_of(messages) == 64);
+  CHECK(usual.batch_of(single) == 0);
+  CHECK(asked.batch_of(calls) == 7);
+  CHECK(asked.batch_of(messages) == 7);
+  CHECK(asked.batch_of(single) == 0);
+}
+
 TEST_CASE("an unknown name is answered with those that there are") {
   const std::string benchmark = refused({"--benchmarks=readrandon"});
   CHECK(says(benchmark, "no benchmark 'readrandon'"));

@@ -50,6 +50,106 @@ test_sessions() {
   expect_status 2
 }
 
+# Starts the service in the background, and learns its port.
+start_service() { # [SECONDS between its reports]
+  : >"$work/output"
+  "$program" "$work/store" 0 "${1:-10}" >"$work/output" 2>&1 &
+  service=$!
+  trap 'kill -KILL $service 2>/dev/null; rm -rf "$work"' EXIT
+  until port=$(sed -n 's/^listening on 127.0.0.1://p' "$work/output") && [[ -n $port ]]; do
+    kill -0 "$service" 2>/dev/null || { output=$(<"$work/output"); fail "the service ended"; }
+    sleep 0.01
+  done
+  exec 3<>"/dev/tcp/127.0.0.1/$port"
+}
+
+# Ends the service by a signal; its exit status must be STATUS.
+end_service() { # SIGNAL STATUS
+  local status=0
+  kill -"$1" "$service"
+  wait "$service" 2>/dev/null || status=$?
+  output=$(<"$work/output")
+  ((status == $2)) || fail "exit status $status instead of $2 after SIG$1"
+}
+
+ask() { # REQUEST: the answer to it becomes the output
+  printf '%s\n' "$1" >&3
+  IFS= read -r -t 60 output <&3 || fail "no answer to: $1"
+}
+
+test_service() {
+  start_service
+  grep -qxF "to look inside: actable-shell $work/store" "$work/output" || fail "no word of actable-shell"
+  [[ -S $work/store/debug.sock ]] || fail "there is no debug socket"
+  ask 'login ada'
+  expect_line '^ok session-1$'
+  end_service KILL 137
+
+  # What was answered survived that. Connections that are open keep nobody from stopping.
+  start_service 0.05
+  ask 'show session-1'
+  expect_line '^ok ada:$'
+  ask 'buy session-1 tea'
+  expect_line '^ok 1 items$'
+  ask 'buy session-1 rice'
+  expect_line '^ok 2 items$'
+  ask 'show session-1'
+  expect_line '^ok ada: tea rice$'
+  ask 'login grace'
+  expect_line '^ok session-2$'
+  ask 'logout session-1'
+  expect_line '^ok ada$'
+  ask 'buy session-1 compiler'
+  expect_line '^error no session session-1: log in first$'
+  for request in 'sell session-2 tea' 'buy session-2' 'show' '' 'buy session-2 green tea'; do
+    ask "$request"
+    expect_line '^error there are: login USER, buy SESSION ITEM'
+  done
+  ask 'dance session-2'
+  expect_line "^error no request 'dance'; there are: login USER"
+
+  # More in a second than a session may have, however slow the machine is; answers come in order.
+  until [[ $output == 'error too many requests of session-2; try again in a second' ]]; do
+    for _ in {1..64}; do echo 'show session-2'; done >&3
+    for _ in {1..64}; do
+      IFS= read -r -t 60 reply <&3 || fail "no answer to one of many"
+      [[ $reply == 'ok grace:' ]] || output=$reply
+    done
+  done
+  until grep -qE '^log: [1-9][0-9]* bytes in [1-9][0-9]* rounds, [1-9][0-9]* syncs, ' "$work/output"; do sleep 0.01; done
+  printf '%05000d' 0 >&3
+  IFS= read -r -t 60 output <&3
+  expect_line '^error a line is too long'
+  exec 3<>"/dev/tcp/127.0.0.1/$port"
+  ask 'login grace'
+  end_service TERM 0
+  expect_line '^stopped; all is on disk$'
+
+  start_service
+  ask 'show session-3'
+  expect_line '^ok grace:$'
+  end_service INT 0
+  expect_line '^stopped; all is on disk$'
+}
+
+test_service_bad_input() {
+  expect_status 2
+  expect_line '^usage: .*service DIRECTORY'
+  for arguments in 'port' '70000' '0 often' '0 -1'; do
+    # shellcheck disable=SC2086
+    expect_status 2 "$work/store" $arguments
+  done
+  : >"$work/file"
+  expect_status 1 "$work/file"
+  expect_line '^service: .*file'
+  start_service
+  expect_status 1 "$work/store"
+  expect_line '^service: .*store'
+  expect_status 1 "$work/other" "$port"
+  expect_line "^service: cannot listen on port $port"
+  end_service TERM 0
+}
+
 test_packages() {
   write_index 3000
   expect_status 0 --index="$work/index" --dir="$work/dir"

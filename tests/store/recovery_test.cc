@@ -60,6 +60,27 @@ TEST_CASE("a record that gives the catalog's own number to a space is refused, a
   CHECK(disk->changes() == before);
 }
 
+TEST_CASE("a number of a space behind which there is none is refused, and nothing is changed") {
+  const std::uint32_t last = ~std::uint32_t{0};
+  for (const Record& record : {space_record("b", last), record_of(last, "k", "v")}) {
+    const auto disk = disk_with({space_record("a", 1), record});
+    const auto before = disk->changes();
+    REQUIRE(outcome(try_open(*disk)) == "corrupt");
+    CHECK(disk->changes() == before);
+  }
+  const auto disk = disk_with({space_record("a", last - 1), record_of(last - 1, "k", "v")});
+  Store store = must(try_open(*disk));
+  CHECK(must(must(store.space("a")).get("k")) == "v");
+  CHECK(outcome(store.space("b")) == "unsupported");
+}
+
+TEST_CASE("two spaces of one number are refused by name") {
+  const auto disk = disk_with({space_record("a", 7), space_record("b", 8), space_record("c", 7)});
+  const auto found = try_open(*disk);
+  REQUIRE(outcome(found) == "corrupt");
+  CHECK_THAT(found.error().message, test::ContainsSubstring("the same number, 7"));
+}
+
 TEST_CASE("a space that was erased from the catalog is gone, with its content, and its number is used no more") {
   const auto disk = disk_with({space_record("kept", 1),
                                record_of(1, "k", "v"),

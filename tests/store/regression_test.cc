@@ -153,7 +153,7 @@ TEST_CASE("memory that nobody holds back any more slows no writer", "[regression
   // Epochs begin a millisecond apart at the least.
   CHECK(eventually(std::chrono::seconds(5), [&] {
     core.let_others_run(*own);
-    return !own->cache.budget_due();
+    return !own->cache().budget_due();
   }));
   end.count_down();
 }

@@ -163,5 +163,37 @@ TEST_CASE("a level of the directory for which there is no memory is made when th
   CHECK(test::allocations::mappings() == mappings);
 }
 
+TEST_CASE("maintenance for which there is no memory leaves keys as writable as they were") {
+  // A segment that has tombstones, and two that are nearly empty.
+  const int keys = GENERATE(400, 1000);
+  Table table;
+  for (int i = 0; i < keys; ++i) table.put("key " + std::to_string(i), "value");
+  for (int i = 100; i < keys; ++i) table.erase("key " + std::to_string(i));
+  table.epochs.advance();
+  table.epochs.advance();
+  const TableStats before = table.stats();
+  bool tidied = true;
+  unsigned writable = 0;
+  {
+    const base::WritePin pin(table.epochs, table.slot());
+    const FailingMemory failing(1, true);
+    while (table.memory.allocate(table.cache(), Segment::bytes_for(Segment::k_chain_buckets)) != nullptr) {
+    }
+    TidyPosition position;
+    tidied = table.under_test().tidy(table.cache(), position, 1'000);
+    for (int i = 0; i < 100; ++i) {
+      const std::string key = "key " + std::to_string(i);
+      Position at{};
+      writable += table.under_test().locate(table.cache(), table.hash(key), key, at) && at.live() ? 1 : 0;
+    }
+  }
+  CHECK_FALSE(tidied);
+  CHECK(writable == 100);
+  table.tidy();
+  CHECK(table.stats().tombstones_dropped == static_cast<std::uint64_t>(keys) - 100);
+  CHECK(table.stats().rebuilds + table.stats().merges > before.rebuilds + before.merges);
+  CHECK(table.content().size() == 100);
+}
+
 }  // namespace
 }  // namespace actable::table

@@ -195,6 +195,37 @@ const Work take_over{"inserts after another's erasures",
                      },
                      put_large};
 
+/// Many records, most of them erased: what a compaction is for.
+void thin_out(Scene& scene) {
+  for (std::uint64_t i = 0; i < 2'000; ++i) scene.put(scene.stopped, scene.spread_key(77, i), std::string(100, 'v'));
+  for (std::uint64_t i = 0; i < 2'000; ++i) {
+    if (i % 10 != 0) scene.erase(scene.stopped, scene.spread_key(77, i));
+  }
+  scene.table.epochs.advance();
+}
+
+const Work compact{"a compaction", thin_out, [](Scene& scene) { scene.table.compact(); }};
+
+/// Of keys all over the table.
+const Work merge{"a merge of segments",
+                 [](Scene& scene) {
+                   const auto key = [](std::uint64_t i) { return "all over " + std::to_string(i); };
+                   for (std::uint64_t i = 0; i < 5'000; ++i) scene.put(scene.stopped, key(i), "soon gone");
+                   for (std::uint64_t i = 100; i < 5'000; ++i) scene.erase(scene.stopped, key(i));
+                   scene.table.epochs.advance();
+                   scene.table.epochs.advance();
+                 },
+                 [](Scene& scene) { scene.table.tidy(); }};
+
+/// Whoever is stopped here while he writes, another compacts as far as that goes.
+const Work insert_under_compaction{"an insert", thin_out, insert.run};
+const Work update_under_compaction{"an update",
+                                   [](Scene& scene) {
+                                     thin_out(scene);
+                                     update.prepare(scene);
+                                   },
+                                   update.run};
+
 struct Stop {
   std::string point;
   unsigned nth;
@@ -273,6 +304,65 @@ TEST_CASE("a thread stopped while it takes memory or gives it back stops no othe
       {"memory.pop", 1, take_over},
       {"memory.pop", 5, take_over},
   })));
+}
+
+TEST_CASE("a thread stopped in the middle of a compaction stops no other") {
+  check(GENERATE(values<Stop>({
+      {"memory.generation", 1, compact},
+      {"memory.exchange", 1, compact},
+      // Of another thread's cache, or the second of its own.
+      {"memory.exchange", 2, compact},
+      {"table.move", 1, compact},
+      {"table.move", 100, compact},
+      {"table.freeze", 1, compact},
+      {"table.freeze", 1'000, compact},
+      {"table.offer", 1, compact},
+      {"table.swing", 1, compact},
+      {"table.retire", 1, compact},
+  })));
+}
+
+TEST_CASE("a thread stopped while it merges two segments stops no other") {
+  check(GENERATE(values<Stop>({
+      {"table.freeze", 1, merge},
+      {"table.freeze", 1'500, merge},
+      {"table.claim", 1, merge},
+      {"table.claim", 2, merge},
+      {"table.claim", 3, merge},
+      {"table.merge", 1, merge},
+      {"table.swing", 1, merge},
+      {"table.swing", 2, merge},
+      {"table.retire", 1, merge},
+      {"table.retire", 2, merge},
+  })));
+}
+
+TEST_CASE("a compaction waits for a stopped writer, who loses nothing, and nobody else waits for either") {
+  const auto stop = GENERATE(values<Stop>({
+      {"epoch.announce", 1, update_under_compaction},
+      {"table.insert", 1, insert_under_compaction},
+      {"table.update", 1, update_under_compaction},
+      {"epoch.lease", 1, insert_under_compaction},
+  }));
+  // How far the compaction has come when the writer is stopped.
+  const int steps_before = GENERATE(0, 1, 3, 6, 9, 12, 20, 60);
+  INFO("at " << stop.point << " after " << steps_before << " steps");
+  Scene scene;
+  stop.work.prepare(scene);
+  table::TidyPosition position;
+  for (int i = 0; i < steps_before; ++i) scene.table.compact_next(position);
+  ParkedThread parked(stop.point, stop.nth, [&] { stop.work.run(scene); });
+  REQUIRE(parked.stopped());
+  for (int i = 0; i < 500; ++i) scene.table.compact_next(position);
+  scene.others_are_busy();
+  for (int i = 0; i < 500; ++i) scene.table.compact_next(position);
+  parked.resume();
+  CHECK(scene.wrong() == "");
+  while (scene.table.memory.compaction() != base::RecordMemory::Compaction::none) scene.table.compact_next(position);
+  CHECK(scene.wrong() == "");
+  scene.table.compact();
+  scene.others_are_busy();
+  CHECK(scene.wrong() == "");
 }
 
 TEST_CASE("a thread stopped while it begins an epoch stops no other") {

@@ -100,6 +100,38 @@ class Table {
     return found;
   }
 
+  /// One step of a compaction, which it begins if none is under way; for one thread
+  /// at a time. False when that has ended.
+  bool compact_next(table::TidyPosition& position) {
+    using Compaction = base::RecordMemory::Compaction;
+    const base::ReadPin pin(epochs, slot());
+    switch (memory.compaction()) {
+      case Compaction::none:
+        expect(memory.begin_compaction(memory.carved_bytes()), "memory is exhausted");
+        position = {};
+        return true;
+      case Compaction::moving:
+        expect(table_.tidy(cache(), position, 1'000), "memory is exhausted");
+        if (position.done) memory.moved_all();
+        return true;
+      default:
+        expect(memory.step_compaction() != base::RecordMemory::Step::no_memory, "memory is exhausted");
+        return memory.compaction() != Compaction::none;
+    }
+  }
+  void compact() {
+    table::TidyPosition position;
+    while (compact_next(position)) {
+    }
+  }
+  /// Goes over all of the table once, outside of a compaction.
+  void tidy() {
+    for (table::TidyPosition position; !position.done;) {
+      const base::ReadPin pin(epochs, slot());
+      expect(table_.tidy(cache(), position, 1'000), "memory is exhausted");
+    }
+  }
+
   [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return base::hash_key(key, hash_seed_); }
   /// A key of this hash; see tests/support/colliding_keys.h.
   [[nodiscard]] std::string key_at(std::uint64_t hash, std::uint64_t variant) const {
@@ -117,8 +149,8 @@ class Table {
  private:
   template <class Wanted>
   Seq write(std::string_view key, std::string_view value, bool tombstone, Wanted wanted) {
-    base::RecordMemory::Cache& mine = cache();
     const base::WritePin pin(epochs, slot());
+    base::RecordMemory::Cache& mine = cache();
     table::Record* const fresh = table::Record::make(memory, mine, key, value, tombstone);
     expect(fresh != nullptr, "memory is exhausted");
     table::Position at{};

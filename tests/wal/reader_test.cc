@@ -193,7 +193,8 @@ TEST_CASE("a torn block anywhere in what was known to be on disk is refused, any
         CHECK(difference(found->records, below(cut, life.written())) == "");
       } else {
         CHECK_THAT(found.error().message, ContainsSubstring("/simulated/" + frame.file + ": offset "));
-        CHECK_THAT(found.error().message, ContainsSubstring("repair"));
+        CHECK_THAT(found.error().message,
+                   ContainsSubstring("restore the directory from a backup; `actable-shell DIR -c verify`"));
       }
       outcomes.insert(outcome(found));
       left->bytes(frame.file) = undamaged;

@@ -58,8 +58,9 @@ constexpr auto k_source_calls = std::to_array<SourceCall>({
     {"wal/writer.cc", "file->sync()", "creating: sync segment"},
 });
 
-// What has methods of the same names and is not the seam's.
-constexpr std::array<std::string_view, 4> k_others{"core_->", "catalog_->", "space->", "space()."};
+// What has methods of the same names and is not the seam's; a weak pointer's `lock`
+// is without arguments.
+constexpr std::array<std::string_view, 5> k_others{"core_->", "catalog_->", "space->", "space().", ".lock()"};
 
 struct Line {
   std::string file;

@@ -4,7 +4,7 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/prepare.sh"
 
-targets=(frames recovery control typed options)
+targets=(frames recovery control typed protocol options)
 here=$root/tests/lab/fuzz
 found=$root/build/fuzz/found
 

@@ -48,7 +48,8 @@ void check_command_line(std::string_view text) {
   }
   expect(!settings->benchmarks.empty() && !settings->engines.empty(), "nothing to run");
   expect(settings->num >= 1 && settings->threads >= 1 && settings->threads <= settings->num, "no threads or no keys");
-  expect(settings->batch >= 1 && settings->repeat >= 1, "no batch, or no repetition");
+  // No batch was given: each workload has its own.
+  expect(settings->batch <= 4'096 && settings->repeat >= 1, "a batch that is too large, or no repetition");
   expect(settings->rate >= 0 && settings->duration_s >= 0, "a rate or a duration that is no number");
   for (const bench::Workload* const workload : settings->benchmarks) (void)settings->operations(*workload);
 }

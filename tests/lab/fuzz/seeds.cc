@@ -1,5 +1,6 @@
 // Writes the corpus: `fuzz_seeds DIRECTORY`. The logs are real ones.
 
+#include "debug/protocol.h"
 #include "store/catalog.h"
 #include "tests/lab/fuzz/directory.h"
 #include "tests/lab/rot/small_log.h"
@@ -68,6 +69,25 @@ void add_values(const Corpus& corpus) {
   corpus.add("typed", "strings", "\5"s + *typed::pack(std::vector<std::vector<std::string>>{{"a", "b"}, {}}));
 }
 
+void add_messages(const Corpus& corpus) {
+  using debug::Bytes;
+  using Map = debug::Document::Map;
+  const std::string request = debug::encode(debug::Request{1, "get", Map{{"space", "s"}, {"key", Bytes{"k\xff"}}}});
+  corpus.add("protocol", "hello", "\0"s + debug::encode(debug::Hello{true, "actable-shell"}));
+  corpus.add("protocol", "hello-of-a-later-version",
+             "\0"s + debug::pack(Map{{"protocol", "actable-debug"}, {"version", 2U}, {"more", 1.5}}));
+  corpus.add("protocol", "welcome", "\1"s + debug::encode(debug::Welcome{true, 42, "/directory"}));
+  corpus.add("protocol", "turned-away",
+             "\1"s + debug::encode(debug::Welcome{}, Error{ErrorCode::overloaded, "too many"}));
+  corpus.add("protocol", "request", "\2"s + request);
+  const debug::Document entries = debug::Document::List{debug::Document::List{Bytes{"k"}, 7U, Bytes{"v"}}};
+  corpus.add("protocol", "reply", "\3"s + debug::encode(debug::Reply{1, Map{{"entries", entries}, {"more", false}}}));
+  corpus.add("protocol", "error",
+             "\3"s + debug::encode(debug::Reply{1, std::unexpected(Error{ErrorCode::closed, "gone"})}));
+  corpus.add("protocol", "document", "\4"s + debug::pack(Map{{"a", 1.5}, {"b", -3}, {"c", debug::Document()}}));
+  corpus.add("protocol", "frames", "\5\3"s + debug::frame(request) + debug::frame(request));
+}
+
 void add_options(const Corpus& corpus) {
   corpus.add("options", "usual", "\0--benchmarks=fillrandom,readrandom\0--num=1000\0--threads=2"s);
   corpus.add("options", "all",
@@ -95,6 +115,7 @@ int main(int argc, char** argv) {
   const actable::lab::fuzz::Corpus corpus(argv[1]);
   actable::lab::fuzz::add_logs(corpus);
   actable::lab::fuzz::add_values(corpus);
+  actable::lab::fuzz::add_messages(corpus);
   actable::lab::fuzz::add_options(corpus);
   return 0;
 }

@@ -36,7 +36,8 @@ void check_weakening(const Model& model, const Weakening& weakening, const LegOp
 }
 
 std::string work(const LegOptions& options) {
-  const std::array models{slots_model(), freeze_model(), epochs_model(), cut_model(), stack_model(), sleep_model()};
+  const std::array models{slots_model(), freeze_model(), merge_model(), epochs_model(),
+                          cut_model(),   stack_model(),  sleep_model(), generations_model()};
   Total total;
   const Budget budget(options, 1, 20);
   std::uint64_t round = 0;

@@ -52,9 +52,11 @@ struct Model {
 
 [[nodiscard]] Model slots_model();
 [[nodiscard]] Model freeze_model();
+[[nodiscard]] Model merge_model();
 [[nodiscard]] Model epochs_model();
 [[nodiscard]] Model cut_model();
 [[nodiscard]] Model stack_model();
+[[nodiscard]] Model generations_model();
 [[nodiscard]] Model sleep_model();
 
 }  // namespace actable::lab::models

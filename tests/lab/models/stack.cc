@@ -10,6 +10,7 @@ enum class W {
   push_release,
   pop_acquire,
   wait_for_safe,
+  put_away_own,
   popper_pinned,
   link_atomic,
   pop_compares,
@@ -20,12 +21,17 @@ constexpr std::array k_weakenings{
     Weakening{int(W::pop_acquire), "acquire of the head", "base/record_memory.cc, pop"},
     Weakening{int(W::wait_for_safe), "a magazine is pushed again only when its stamp is safe",
               "base/record_memory.cc, from_limbo, share_surplus"},
+    Weakening{int(W::put_away_own), "a magazine that is pushed without a stamp was not popped by who pushes it",
+              "base/compaction.cc, share_all"},
     Weakening{int(W::popper_pinned), "who pops is pinned", "base/record_memory.h, allocate, retire"},
     Weakening{int(W::link_atomic), "the link is atomic", "base/record_memory.cc, Magazine"},
     Weakening{int(W::pop_compares), "the exchange compares (a plain store)", "base/record_memory.cc, pop"},
 };
 
-constexpr int k_magazines = 2;
+// On the stack at first, and one that the second thread has.
+constexpr int k_pushed = 2;
+constexpr int k_own = 3;
+constexpr int k_magazines = 3;
 constexpr int k_nobody = -1;
 
 class Stack {
@@ -38,8 +44,9 @@ class Stack {
       at(i).link.store(0, mo_relaxed);
       at(i).plain_link.set(0);
       at(i).content.set(0);
-      push(i, k_nobody);
+      if (i <= k_pushed) push(i, k_nobody);
     }
+    at(k_own).owner = 1;
   }
 
   void pin() {
@@ -95,6 +102,15 @@ class Stack {
     for (const int magazine : magazines) {
       if (magazine != 0) push(magazine, thread);
     }
+  }
+
+  /// Pushes a magazine without a stamp, as who puts a cache away, while somebody
+  /// takes what else there is. (Between the two stacks it is used up: with blocks
+  /// onto the one, popped, and emptied onto the other.)
+  void put_away(int thread) {
+    const int magazine = weakened(W::put_away_own) ? pop(thread) : k_own;
+    (void)pop(thread);
+    if (magazine != 0) push(magazine, thread);
   }
 
   /// What is on the stack is nobody's, and all of it can be reached.
@@ -158,6 +174,21 @@ struct Two : rl::test_suite<Two<Both>, 2> {
   void after() { stack.check_all(); }
 };
 
+/// One pops; the other puts a cache away.
+struct PutAway : rl::test_suite<PutAway, 2> {
+  Stack stack;
+  void thread(unsigned index) {
+    if (index == 0) {
+      stack.pin();
+      (void)stack.pop(0);
+      stack.unpin();
+      return;
+    }
+    stack.put_away(1);
+  }
+  void after() { stack.check_all(); }
+};
+
 template <bool Both>
 void search_two(Search& search) {
   if (search.weakening == 0) explore<Two<Both>>(search, {Plan::Kind::preemptions, 5}, Machine::x86_64);
@@ -168,6 +199,7 @@ void search_two(Search& search) {
 void search_stack(Search& search) {
   search_two<false>(search);
   search_two<true>(search);
+  explore<PutAway>(search, {Plan::Kind::preemptions, 5});
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "store/sampler.h"
+
+#include <concurrentqueue.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace actable::actors {
+
+/// Carries batches of samples from the threads that take them to the analytics'
+/// actors, and the empty ones back. There are so many batches and no more. When
+/// none is empty, because the actors are behind or too many threads have one, the
+/// next samples are dropped, and counted.
+///
+/// Thread safety: *synchronized*.
+class SamplePool final : public store::SampleSink {
+ public:
+  explicit SamplePool(std::size_t batches_max) : batches_max_(batches_max) {}
+  /// What threads still have is theirs no more.
+  ~SamplePool() override { clear(); }
+
+  [[nodiscard]] store::SampleBatch* exchange(store::SampleBatch* full) noexcept override;
+  void take(store::SampleBatch* batch) noexcept override;
+  void dropped() noexcept override { drop(1); }
+
+  /// Gives the batch back empty.
+  struct Recycle {
+    SamplePool* pool;
+    void operator()(store::SampleBatch* batch) const noexcept { pool->recycle(batch); }
+  };
+  using Full = std::unique_ptr<store::SampleBatch, Recycle>;
+  /// A batch with something in it, or null.
+  [[nodiscard]] Full next_full() noexcept;
+
+  /// Frees what no thread has.
+  void clear() noexcept;
+
+  [[nodiscard]] std::uint64_t dropped_samples() const noexcept { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  using Queue = moodycamel::ConcurrentQueue<store::SampleBatch*>;
+
+  [[nodiscard]] store::SampleBatch* next_empty() noexcept;
+  void recycle(store::SampleBatch* batch) noexcept;
+  void drop(std::size_t samples) noexcept { dropped_.fetch_add(samples, std::memory_order_relaxed); }
+
+  const std::size_t batches_max_;
+  std::atomic<std::size_t> batches_{0};
+  std::atomic<std::uint64_t> dropped_{0};
+  Queue full_;
+  Queue empty_;
+};
+
+}  // namespace actable::actors

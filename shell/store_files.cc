@@ -1,0 +1,299 @@
+#include "shell/store_files.h"
+
+#include "debug/printable.h"
+#include "debug/protocol.h"
+#include "shell/interrupt.h"
+#include "shell/text.h"
+#include "shell/words.h"
+#include "store/catalog.h"
+#include "wal/frame_reader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace shell {
+namespace {
+
+namespace debug = actable::debug;
+namespace fs = std::filesystem;
+namespace store = actable::store;
+namespace wal = actable::wal;
+using actable::ErrorCode;
+using actable::Result;
+using actable::debug::Bytes;
+using actable::debug::Document;
+using List = Document::List;
+using Map = Document::Map;
+
+/// Of the newest version of a key, key and value together.
+struct Size {
+  actable::Seq seq = 0;
+  bool tombstone = false;
+  std::size_t bytes = 0;
+};
+
+// What stops a replay that was interrupted: no error of the store's has it.
+constexpr const char* k_interrupted = "interrupted";
+
+[[nodiscard]] std::unexpected<Failure> unreadable(const actable::Error& error) {
+  if (error.message == k_interrupted) return failed(k_interrupted, k_status_interrupted);
+  // Damage is an answer; what cannot be looked at is none.
+  return failed(error.message, error.code == ErrorCode::corrupt ? k_status_failed : k_status_not_asked);
+}
+
+}  // namespace
+
+Got<std::unique_ptr<StoreFiles>> StoreFiles::open(const fs::path& directory) {
+  std::error_code error;
+  const fs::file_status status = fs::status(directory, error);
+  if (status.type() == fs::file_type::not_found) {
+    return failed(directory.string() + " does not exist: give the path of a store's directory", k_status_not_asked);
+  }
+  if (error) return failed("cannot look at " + directory.string() + ": " + error.message(), k_status_not_asked);
+  if (status.type() != fs::file_type::directory) {
+    return failed(directory.string() + " is no directory: give the path of a store's directory", k_status_not_asked);
+  }
+  std::unique_ptr<StoreFiles> files(new StoreFiles(directory));
+  if (auto closed = files->expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
+  auto identity = wal::read_identity(files->files_, directory);
+  if (!identity) return unreadable(identity.error());
+  if (!*identity) {
+    return failed(directory.string() + " holds no store: it has no file " + wal::k_identity_file, k_status_not_asked);
+  }
+  files->identity_ = **identity;
+  return files;
+}
+
+Got<void> StoreFiles::expect_closed() const {
+  const auto holder = lock_holder(directory_);
+  if (!holder) return {};
+  return failed(directory_.string() + " is open in process " + std::to_string(*holder) +
+                    ", which has no debug socket: set Options::debug_socket there, or look at the files when it has "
+                    "closed them",
+                k_status_not_asked);
+}
+
+Got<Document> StoreFiles::ask(const std::string& command, Map arguments) {
+  const Document with(std::move(arguments));
+  Got<Document> answer = failed(command + ": only a running process can tell", k_status_not_asked);
+  if (command == "stats") answer = stats();
+  if (command == "spaces") answer = spaces();
+  if (command == "get") answer = get(with);
+  if (command == "scan") answer = scan(with);
+  if (command == "count") answer = count(with);
+  if (command == "big") answer = big(with);
+  return answer;
+}
+
+void StoreFiles::progressed(std::size_t bytes) {
+  bytes_read_ += bytes;
+  const auto now = std::chrono::steady_clock::now();
+  if (!show_ || bytes_in_all_ == 0 || now - shown_at_ < std::chrono::milliseconds(100)) return;
+  shown_at_ = now;
+  constexpr std::size_t k_bar = 30;
+  const double share = std::min(1.0, static_cast<double>(bytes_read_) / static_cast<double>(bytes_in_all_));
+  std::string bar(static_cast<std::size_t>(share * k_bar), '#');
+  bar.resize(k_bar, '.');
+  show_("[" + bar + "] " + percent_text(share) + " of " + bytes_text(static_cast<double>(bytes_in_all_)));
+}
+
+Got<std::vector<wal::SegmentFile>> StoreFiles::segments() {
+  auto listed = wal::list_segments(files_, directory_, identity_.store_id);
+  if (!listed) return unreadable(listed.error());
+  bytes_read_ = 0;
+  bytes_in_all_ = 0;
+  for (const wal::SegmentFile& segment : *listed) bytes_in_all_ += segment.bytes;
+  return *std::move(listed);
+}
+
+Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
+  auto files = segments();
+  if (!files) return std::unexpected(std::move(files.error()));
+  const auto take = [&apply](const wal::LogRecord& record) -> Result<void> {
+    if (interrupted) return actable::fail(ErrorCode::closed, k_interrupted);
+    return apply(record);
+  };
+  auto end = wal::replay(directory_, identity_, *files, take);
+  if (show_) show_("");
+  // A process may have begun to write meanwhile: then what was read is a mixture.
+  if (auto closed = expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
+  if (!end) return unreadable(end.error());
+  return *std::move(end);
+}
+
+Got<void> StoreFiles::know() {
+  if (known_) return {};
+  const auto began = std::chrono::steady_clock::now();
+  Content catalog;
+  auto end = replay([&catalog](const wal::LogRecord& record) -> Result<void> {
+    if (record.space != store::k_catalog_id) return {};
+    Version& version = catalog[std::string(record.key)];
+    if (version.seq < record.seq) version = {record.seq, record.tombstone, std::string(record.value)};
+    return {};
+  });
+  if (!end) return std::unexpected(std::move(end.error()));
+  for (const auto& [name, version] : catalog) {
+    if (version.tombstone) continue;
+    const auto id = store::decode_space(version.value);
+    if (!id) return failed("the catalog's entry of the space " + as_word(name) + " is of a later version");
+    ids_.emplace(name, *id);
+  }
+  end_ = *std::move(end);
+  duration_ = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+  known_ = true;
+  return {};
+}
+
+Got<std::uint32_t> StoreFiles::space_id(const std::string& space) {
+  if (auto known = know(); !known) return std::unexpected(std::move(known.error()));
+  const auto found = ids_.find(space);
+  if (found != ids_.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [name, id] : ids_) names.push_back(name);
+  const std::string near = nearest(space, names);
+  return failed("there is no space " + as_word(space) +
+                (near.empty() ? "; `spaces` lists them" : "; do you mean " + as_word(near) + "?"));
+}
+
+Got<std::string> StoreFiles::space_name(std::uint32_t id) {
+  if (auto known = know(); !known) return std::unexpected(std::move(known.error()));
+  for (const auto& [name, of] : ids_) {
+    if (of == id) return name;
+  }
+  return std::string();
+}
+
+Got<StoreFiles::Content> StoreFiles::content(const std::string& space, std::string_view prefix, bool with_values) {
+  const Got<std::uint32_t> id = space_id(space);
+  if (!id) return std::unexpected(id.error());
+  Content found;
+  auto end = replay([&](const wal::LogRecord& record) -> Result<void> {
+    if (record.space != *id || !record.key.starts_with(prefix)) return {};
+    Version& version = found[std::string(record.key)];
+    if (version.seq >= record.seq) return {};
+    version.seq = record.seq;
+    version.tombstone = record.tombstone;
+    version.value = with_values ? std::string(record.value) : std::to_string(record.value.size());
+    return {};
+  });
+  if (!end) return std::unexpected(std::move(end.error()));
+  std::erase_if(found, [](const auto& entry) { return entry.second.tombstone; });
+  return found;
+}
+
+Got<Document> StoreFiles::stats() {
+  if (auto known = know(); !known) return std::unexpected(std::move(known.error()));
+  return Map{{"store", Map{{"last_seq", end_.cut == 0 ? 0 : end_.cut - 1},
+                           {"format_version", identity_.format_version},
+                           {"spaces", ids_.size()}}},
+             {"recovery", Map{{"cut", end_.cut},
+                              {"records_applied", end_.records_applied},
+                              {"records_discarded", end_.records_discarded},
+                              {"log_bytes", end_.bytes},
+                              {"duration_us", duration_.count()},
+                              {"clean", end_.clean}}}};
+}
+
+/// The sizes need another reading, of all keys: only their versions are kept.
+Got<Document> StoreFiles::spaces() {
+  if (spaces_) return *spaces_;
+  if (auto known = know(); !known) return std::unexpected(std::move(known.error()));
+  std::map<std::uint32_t, std::map<std::string, Size>> sizes;
+  auto end = replay([&sizes](const wal::LogRecord& record) -> Result<void> {
+    Size& size = sizes[record.space][std::string(record.key)];
+    if (size.seq < record.seq) size = {record.seq, record.tombstone, record.key.size() + record.value.size()};
+    return {};
+  });
+  if (!end) return std::unexpected(std::move(end.error()));
+  List list;
+  for (const auto& [name, id] : ids_) {
+    std::uint64_t keys = 0, payload_bytes = 0;
+    for (const auto& [key, size] : sizes[id]) {
+      keys += size.tombstone ? 0 : 1;
+      payload_bytes += size.tombstone ? 0 : size.bytes;
+    }
+    list.emplace_back(Map{{"name", name}, {"logged", true}, {"keys", keys}, {"payload_bytes", payload_bytes}});
+  }
+  spaces_ = Document(std::move(list));
+  return *spaces_;
+}
+
+Got<Document> StoreFiles::get(const Document& arguments) {
+  const Got<std::uint32_t> id = space_id(std::string(arguments["space"].text()));
+  if (!id) return std::unexpected(id.error());
+  const std::string key(arguments["key"].bytes());
+  std::optional<Version> newest;
+  auto end = replay([&](const wal::LogRecord& record) -> Result<void> {
+    if (record.space != *id || record.key != key || (newest && newest->seq >= record.seq)) return {};
+    newest = Version{record.seq, record.tombstone, std::string(record.value)};
+    return {};
+  });
+  if (!end) return std::unexpected(std::move(end.error()));
+  if (!newest || newest->tombstone) return Document();
+  return Map{{"seq", newest->seq}, {"durable", true}, {"value", Bytes{std::move(newest->value)}}};
+}
+
+Got<Document> StoreFiles::scan(const Document& arguments) {
+  auto found = content(std::string(arguments["space"].text()), arguments["prefix"].bytes(), true);
+  if (!found) return std::unexpected(std::move(found.error()));
+  List entries;
+  for (auto& [key, version] : *found) {
+    if (entries.size() == arguments["limit"].number()) break;
+    entries.emplace_back(List{Bytes{key}, version.seq, Bytes{std::move(version.value)}});
+  }
+  return Map{{"entries", std::move(entries)}, {"more", false}};
+}
+
+Got<Document> StoreFiles::count(const Document& arguments) {
+  const auto found = content(std::string(arguments["space"].text()), arguments["prefix"].bytes(), false);
+  if (!found) return std::unexpected(found.error());
+  return Map{{"count", found->size()}, {"looked_at", found->size()}, {"more", false}};
+}
+
+Got<Document> StoreFiles::big(const Document& arguments) {
+  const auto found = content(std::string(arguments["space"].text()), {}, false);
+  if (!found) return std::unexpected(found.error());
+  std::vector<std::pair<std::uint64_t, std::string>> sizes;
+  for (const auto& [key, version] : *found) sizes.emplace_back(std::stoull(version.value), key);
+  const auto top = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(arguments["top"].number(), sizes.size()));
+  std::ranges::partial_sort(sizes, sizes.begin() + top, std::greater<>());
+  List entries;
+  for (auto at = sizes.begin(); at != sizes.begin() + top; ++at)
+    entries.emplace_back(
+        List{Bytes{std::string(debug::cut(at->second, debug::k_listed_key_bytes_max))}, at->first, at->second.size()});
+  return Map{{"looked_at", sizes.size()}, {"entries", std::move(entries)}, {"more", false}};
+}
+
+Got<wal::LogEnd> StoreFiles::verify() {
+  return replay([](const wal::LogRecord&) -> Result<void> { return {}; });
+}
+
+Got<void> StoreFiles::walk_frames(const SeeSegment& see_segment, const SeeFrame& see_frame) {
+  auto files = segments();
+  if (!files) return std::unexpected(std::move(files.error()));
+  std::ranges::sort(*files, {}, [](const wal::SegmentFile& file) { return file.header.generation; });
+  for (wal::SegmentFile& file : *files) {
+    if (!see_segment({file.path.filename().string(), file.state, file.header, file.bytes})) return {};
+    auto opened = file.opened();
+    if (!opened) return unreadable(opened.error());
+    wal::FrameReader reader(**opened, file.bytes, identity_.store_id);
+    for (std::uint64_t at = actable::base::k_block_bytes; at < file.bytes;) {
+      if (interrupted) return failed(k_interrupted, k_status_interrupted);
+      auto frame = reader.frame_at(at);
+      if (!frame) return unreadable(frame.error());
+      // An earlier use of the file left what is of another generation.
+      const bool ours = *frame && (*frame)->header.generation == file.header.generation;
+      if (ours && !see_frame(at, (*frame)->header, (*frame)->payload)) return {};
+      at += *frame ? wal::frame_bytes((*frame)->header.payload_bytes) : actable::base::k_block_bytes;
+    }
+    file.close();
+  }
+  if (show_) show_("");
+  return {};
+}
+
+}  // namespace shell
