@@ -86,8 +86,9 @@ std::size_t AnalyticsBook::enter(std::size_t writer, base::TimePoint now) {
       const store::Sample& sample = batch->samples[i];
       page.ever[static_cast<std::size_t>(sample.operation)] += sample.weight;
     }
+    if (batch->count == store::SampleBatch::k_capacity) full_batches_.fetch_add(1, std::memory_order_relaxed);
     ++batches;
-    if (monitored()) show(*batch);
+    if (monitored_.load(std::memory_order_relaxed)) show(*batch);
   }
   return batches;
 }
@@ -109,18 +110,26 @@ void AnalyticsBook::show(std::shared_ptr<Monitor> monitor) {
   const std::lock_guard lock(monitors_mutex_);
   monitors_.push_back(std::move(monitor));
   monitored_.store(true, std::memory_order_relaxed);
+  pool_->wake();
+}
+
+bool AnalyticsBook::monitored() {
+  if (!monitored_.load(std::memory_order_relaxed)) return false;
+  const std::lock_guard lock(monitors_mutex_);
+  std::erase_if(monitors_, [](const auto& monitor) { return monitor->over(); });
+  monitored_.store(!monitors_.empty(), std::memory_order_relaxed);
+  return !monitors_.empty();
 }
 
 void AnalyticsBook::show(const store::SampleBatch& batch) {
   const std::lock_guard lock(monitors_mutex_);
-  std::erase_if(monitors_, [](const auto& monitor) { return monitor->over(); });
-  monitored_.store(!monitors_.empty(), std::memory_order_relaxed);
   for (const auto& monitor : monitors_) {
     for (std::size_t i = 0; i < batch.count; ++i) monitor->note([&] { return batch.samples[i]; });
   }
 }
 
 void AnalyticsBook::close() noexcept {
+  pool_->wake_with({});
   closed_.store(true, std::memory_order_relaxed);
   sample(0);
   collect();

@@ -12,8 +12,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace actable::actors {
@@ -32,6 +34,10 @@ class AnalyticsBook {
   /// For `writers` actors. What is known is of the last one to two `window`s.
   AnalyticsBook(std::shared_ptr<store::StoreCore> store, std::size_t writers, std::chrono::nanoseconds window);
 
+  AnalyticsBook(const AnalyticsBook&) = delete;
+  AnalyticsBook& operator=(const AnalyticsBook&) = delete;
+  ~AnalyticsBook() { pool_->wake_with({}); }
+
   /// Of `every` operations one is looked at from now on; 0: none.
   void sample(unsigned every) noexcept { store_->sampler().look_at(every); }
 
@@ -42,11 +48,20 @@ class AnalyticsBook {
   /// lack of memory, what the actor entered in this window is lost.
   std::size_t enter(std::size_t writer, base::TimePoint now = base::Clock::now());
 
+  /// Batches entered so far that were full.
+  [[nodiscard]] std::uint64_t full_batches() const noexcept { return full_batches_.load(std::memory_order_relaxed); }
+
+  /// As `SamplePool::wake_with`, and when there is a new monitor.
+  void wake_with(std::function<void()> wake) { pool_->wake_with(std::move(wake)); }
+  /// As `SamplePool::wake_at`.
+  void wake_at(std::size_t batches) noexcept { pool_->wake_at(batches); }
+
   [[nodiscard]] Analytics report(base::TimePoint now = base::Clock::now()) const;
 
   /// From now on the monitor is shown what is entered, until it is over.
   void show(std::shared_ptr<Monitor> monitor);
-  [[nodiscard]] bool monitored() const noexcept { return monitored_.load(std::memory_order_relaxed); }
+  /// Forgets the monitors that are over, and says whether there are others.
+  [[nodiscard]] bool monitored();
 
   /// The store is closed: gives back the memory of samples.
   void close() noexcept;
@@ -74,6 +89,7 @@ class AnalyticsBook {
   const base::TimePoint began_ = base::Clock::now();
   const std::shared_ptr<SamplePool> pool_;
   std::vector<std::unique_ptr<Page>> pages_;
+  std::atomic<std::uint64_t> full_batches_{0};
   std::mutex monitors_mutex_;
   std::vector<std::shared_ptr<Monitor>> monitors_;
   std::atomic<bool> monitored_{false};

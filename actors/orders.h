@@ -25,11 +25,15 @@ struct Advanced {};
 /// Has who looks after the network's connections do so.
 struct Look {};
 
-/// Has an actor of the analytics begin, if it has not.
+/// Has an actor of the analytics look for samples from now on, if it does not.
 struct Begin {};
 
-/// Has it enter the samples that came meanwhile.
-struct Tick {};
+/// What it tells itself: to enter the samples that came meanwhile. Of these only the
+/// last one counts.
+struct Tick {
+  std::uint64_t number = 0;
+};
+
 /// Tells the actor of a shard that there may be maintenance to do.
 struct Tend {};
 

@@ -1,6 +1,7 @@
 #include "actors/sample_pool.h"
 
 #include <new>
+#include <utility>
 
 namespace actable::actors {
 
@@ -8,7 +9,9 @@ using store::SampleBatch;
 
 void SamplePool::clear() noexcept {
   SampleBatch* batch = nullptr;
-  while (full_.try_dequeue(batch) || empty_.try_dequeue(batch)) {
+  while (next_full() != nullptr) {
+  }
+  while (empty_.try_dequeue(batch)) {
     delete batch;
     batches_.fetch_sub(1, std::memory_order_relaxed);
   }
@@ -20,17 +23,42 @@ SampleBatch* SamplePool::exchange(SampleBatch* full) noexcept {
 }
 
 void SamplePool::take(SampleBatch* batch) noexcept {
-  if (batch->count == 0) {
-    recycle(batch);
-  } else if (!full_.enqueue(batch)) {
+  if (batch->count == 0) return recycle(batch);
+  const bool full = batch->count == SampleBatch::k_capacity;
+  if (!full_.enqueue(batch)) {
     drop(batch->count);
-    recycle(batch);
+    return recycle(batch);
   }
+  if (waiting_.fetch_add(1) + 1 >= wake_at_.load() && full) wake();
+}
+
+void SamplePool::wake_with(std::function<void()> wake) {
+  const std::lock_guard lock(wake_mutex_);
+  wake_ = std::move(wake);
+}
+
+void SamplePool::wake_at(std::size_t batches) noexcept { wake_at_.store(batches); }
+
+void SamplePool::wake() noexcept {
+  const std::size_t batches = wake_at_.exchange(k_never);
+  if (batches == k_never) return;
+  try {
+    // Whoever has it wakes already, or has nobody woken any more.
+    const std::unique_lock lock(wake_mutex_, std::try_to_lock);
+    if (lock && wake_) wake_();
+    if (lock) return;
+  } catch (...) {
+    // No memory.
+  }
+  // The next batch wakes them, unless somebody has looked meanwhile.
+  std::size_t never = k_never;
+  wake_at_.compare_exchange_strong(never, batches);
 }
 
 SamplePool::Full SamplePool::next_full() noexcept {
   SampleBatch* batch = nullptr;
-  return Full(full_.try_dequeue(batch) ? batch : nullptr, {this});
+  if (waiting_.load() != 0 && full_.try_dequeue(batch)) waiting_.fetch_sub(1);
+  return Full(batch, {this});
 }
 
 SampleBatch* SamplePool::next_empty() noexcept {

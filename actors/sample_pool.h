@@ -7,7 +7,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
+#include <mutex>
 
 namespace actable::actors {
 
@@ -36,6 +39,17 @@ class SamplePool final : public store::SampleSink {
   /// A batch with something in it, or null.
   [[nodiscard]] Full next_full() noexcept;
 
+  /// From now on `wake` is called as `wake_at` says; where it throws, the next full
+  /// batch has it called. Empty: nobody is called, nor still being called. It is to
+  /// wait for nobody.
+  void wake_with(std::function<void()> wake);
+  /// Has the thread that brings a full batch, with which so many or more wait, wake
+  /// the actors, once. Who calls this and then finds nothing by `next_full` need not
+  /// look again until he is woken.
+  void wake_at(std::size_t batches) noexcept;
+  /// Wakes the actors.
+  void wake() noexcept;
+
   /// Frees what no thread has.
   void clear() noexcept;
 
@@ -43,6 +57,7 @@ class SamplePool final : public store::SampleSink {
 
  private:
   using Queue = moodycamel::ConcurrentQueue<store::SampleBatch*>;
+  static constexpr std::size_t k_never = std::numeric_limits<std::size_t>::max();
 
   [[nodiscard]] store::SampleBatch* next_empty() noexcept;
   void recycle(store::SampleBatch* batch) noexcept;
@@ -53,6 +68,15 @@ class SamplePool final : public store::SampleSink {
   std::atomic<std::uint64_t> dropped_{0};
   Queue full_;
   Queue empty_;
+  // What `full_` holds, and at how many the actors are woken. seq_cst, both: whoever
+  // brings a batch counts it and then looks at how many it takes; whoever is about to
+  // rest says how many it takes and then looks at how many there are. One of them
+  // sees the other. Where a batch is taken out before it is counted, the count is one
+  // too low for that moment.
+  std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::size_t> wake_at_{k_never};
+  std::mutex wake_mutex_;
+  std::function<void()> wake_;
 };
 
 }  // namespace actable::actors

@@ -1,22 +1,30 @@
 #include "actors/workers.h"
 #include "store/access.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <utility>
 
 /// One shard's maintenance, step by step (store/maintenance.h).
 ///
 /// The actor of shard 0 looks four times a second whether there is something to
-/// do, and tells the others when it has begun a pass; they sleep until then, so
-/// that idle shards cost nothing, however many there are.
+/// do, less and less often down to once a second while there is nothing, and tells
+/// the others when it has begun a pass; they sleep until then, so that idle shards
+/// cost nothing, however many there are.
 namespace actable::actors {
 namespace {
 
 constexpr std::chrono::milliseconds k_look_again{250};
+constexpr std::chrono::milliseconds k_look_again_max{1'000};
 // While an operation holds the next step up.
 constexpr std::chrono::milliseconds k_wait{5};
 // Then the scheduler has its turn: others wait for their messages.
 constexpr std::chrono::microseconds k_turn{500};
+
+[[nodiscard]] bool goes_on_at_once(store::Maintained done) {
+  return done == store::Maintained::working || done == store::Maintained::looking;
+}
 
 struct Work {
   ShardWorker::pointer self;
@@ -27,6 +35,7 @@ struct Work {
   bool goes_on = false;
   /// The last pass that the others were told of.
   std::uint64_t told = 0;
+  std::chrono::milliseconds look_again = k_look_again;
 
   void begin() {
     if (!goes_on) go_on();
@@ -40,18 +49,20 @@ struct Work {
     do {
       done = core.maintain(shard);
       if (shard == 0) tell_others(core.maintenance_pass());
-    } while (done && *done == store::Maintained::working && std::chrono::steady_clock::now() < end);
+      if (done && *done == store::Maintained::working) look_again = k_look_again;
+    } while (done && goes_on_at_once(*done) && std::chrono::steady_clock::now() < end);
     if (!done && done.error().code == ErrorCode::closed) return;
     if (!done) return again(k_look_again);
     switch (*done) {
       case store::Maintained::working:
+      case store::Maintained::looking:
         goes_on = true;
         self->send(self, GoOn{});
         return;
       case store::Maintained::waiting:
         return again(k_wait);
       case store::Maintained::idle:
-        if (shard == 0) again(k_look_again);
+        if (shard == 0) again(std::exchange(look_again, std::min(2 * look_again, k_look_again_max)));
     }
   }
 

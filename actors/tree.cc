@@ -165,6 +165,7 @@ void Tree::begin(const Wiring& wiring) {
 void Tree::begin_analytics() {
   analytics_ = std::make_unique<AnalyticsBook>(store::Access::core(store_).shared_from_this(),
                                                options_.analytics_actors, options_.analytics_window);
+  std::vector<Gate*> gates;
   for (std::size_t number = 0; number < options_.analytics_actors; ++number) {
     auto [handle, gate] =
         make_gate<Gate, AnalyticsActor>(system_, "analytics " + std::to_string(number), options_.mailbox_max);
@@ -174,7 +175,12 @@ void Tree::begin_analytics() {
                      system_.spawn<caf::hidden>(analytics_worker, shared_from_this(), std::move(load), number));
                },
                caf::make_message(Begin{})});
+    gates.push_back(gate);
   }
+  // By a thread in the middle of an operation, while the tree is not closed.
+  analytics_->wake_with([gates = std::move(gates)] {
+    for (Gate* const gate : gates) gate->tell(caf::make_message(Begin{}));
+  });
   analytics_->sample(options_.sample_every);
 }
 

@@ -34,7 +34,7 @@
 /// into and its stamp became safe (full stack), or after that and being emptied
 /// (stack of empties). That stamp is not safe while the popper stays pinned.
 /// (Where a compaction puts caches away there is no such stamp, but it waits for
-/// all pins from before: `share_all` in base/compaction.cc. It never pops.)
+/// all pins from before: `hand_over` in base/compaction.cc. It never pops.)
 /// The popper's read of M's link may race with M's new owner, so the link is
 /// atomic; magazines are never unmapped before the whole.
 ///
@@ -233,9 +233,10 @@ class RecordMemory {
   [[nodiscard]] bool nobody_holds_unlinked() noexcept;
   [[nodiscard]] Step step_exchange() noexcept;
   [[nodiscard]] bool exchange_caches() noexcept;
-  void put_away_one() noexcept;
-  void forget_limbo(const Cache& cache, unsigned size_class) noexcept;
-  void share_all(Cache& cache, unsigned size_class) noexcept;
+  void put_away_some() noexcept;
+  [[nodiscard]] Magazine* pop_limbo(Cache& cache, unsigned size_class) noexcept;
+  static void hand_over(Cache& cache, unsigned size_class, Magazine* magazine) noexcept;
+  [[nodiscard]] static bool share_rest(Cache& cache, unsigned size_class, unsigned& steps) noexcept;
 
   static void push(std::atomic<Magazine*>& stack, Magazine* magazine) noexcept;
   static Magazine* pop(std::atomic<Magazine*>& stack) noexcept;

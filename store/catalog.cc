@@ -6,6 +6,7 @@
 #include "store/store_core.h"
 #include "wal/control_fields.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <new>
@@ -23,6 +24,8 @@ namespace {
 
 // How long dropping a space waits for operations that are still in it.
 constexpr std::chrono::milliseconds k_reclaim_wait{100};
+// Of a dropped space, at a time: some 4,000 records, which take 0.3 ms.
+constexpr unsigned k_segments_cleared = 8;
 
 }  // namespace
 
@@ -138,41 +141,51 @@ Result<bool> StoreCore::drop_space(std::string_view name) {
   space->set_state(SpaceCore::State::dropped);
   // The bump is an addition that releases the state: whoever reads the new
   // epoch sees the space dropped.
-  dropped_.push_back({space, base::epoch_of(epochs_.bump())});
+  dropped_.push_back({.space = space, .seen_from = base::epoch_of(epochs_.bump())});
   // Operations are short; only a visitor that stays long is not waited for.
   const base::TimePoint give_up_at = base::Clock::now() + k_reclaim_wait;
-  reclaim_dropped();
-  while (!dropped_.empty() && base::Clock::now() < give_up_at && !inside_visitor()) {
+  while (true) {
+    while (reclaim_some()) {
+    }
+    if (dropped_.empty() || base::Clock::now() >= give_up_at || inside_visitor()) return true;
     ACTABLE_YIELD("store.yield");
     sched_yield();
-    reclaim_dropped();
   }
+}
+
+/// Gives back a part of the table of a dropped space that no operation can still be
+/// in; false when there is none. What stays waits for the next call: of this, of a
+/// step of maintenance, of `stats`, or closing.
+bool StoreCore::reclaim_some() {
+  if (dropped_.empty()) return false;
+  auto own = context();
+  if (!own) return false;
+  epochs_.advance();
+  const base::Epoch safe = epochs_.safe();
+  const auto next =
+      std::ranges::find_if(dropped_, [safe](const Dropped& dropped) { return dropped.seen_from <= safe; });
+  if (next == dropped_.end()) return false;
+  clear_some(*next->space, **own, next->cleared);
+  if (next->cleared.done) dropped_.erase(next);
   return true;
 }
 
-/// Gives back the tables of dropped spaces that no operation can still be in.
-/// Those that one is in wait for the next call: of this, of `stats`, or closing.
-void StoreCore::reclaim_dropped() {
-  if (dropped_.empty()) return;
-  auto own = context();
-  if (!own) return;
-  epochs_.advance();
-  const base::Epoch safe = epochs_.safe();
-  std::erase_if(dropped_, [&](const Dropped& dropped) {
-    if (dropped.seen_from > safe) return false;
-    clear_table(*dropped.space, **own);
-    return true;
-  });
-}
-
-/// A pin for each step: a space of millions of keys takes a second.
-void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {
-  table::ScanPosition position;
-  while (!position.done) {
+void StoreCore::clear_some(SpaceCore& space, ThreadContext& context, table::ScanPosition& position) noexcept {
+  for (unsigned i = 0; i < k_segments_cleared && !position.done; ++i) {
     const base::WritePin pin(epochs_, context.slot);
     space.table().clear_next(context.cache(), position);
   }
-  space.forget_table();
+  if (position.done) space.forget_table();
+}
+
+void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {
+  table::ScanPosition position;
+  while (!position.done) clear_some(space, context, position);
+}
+
+bool StoreCore::reclaim_some_at_once() {
+  const std::unique_lock changes(changes_mutex_, std::try_to_lock);
+  return changes.owns_lock() && is_open() && reclaim_some();
 }
 
 std::unordered_map<std::uint32_t, std::string> StoreCore::space_names() const {
@@ -193,9 +206,7 @@ std::vector<std::shared_ptr<SpaceCore>> StoreCore::all_spaces() const {
 
 std::optional<std::vector<std::shared_ptr<SpaceCore>>> StoreCore::settled_spaces() {
   const std::unique_lock changes(changes_mutex_, std::try_to_lock);
-  if (!changes.owns_lock() || !is_open()) return std::nullopt;
-  reclaim_dropped();
-  if (!dropped_.empty()) return std::nullopt;
+  if (!changes.owns_lock() || !is_open() || !dropped_.empty()) return std::nullopt;
   return all_spaces();
 }
 

@@ -22,14 +22,22 @@ constexpr std::size_t k_doubled_bytes_min = std::size_t{32} << 20;
 constexpr std::size_t k_tombstones_min = 4096;
 constexpr std::size_t k_tombstones_part = 4;
 
+// A space has counters for each shard; so many take some 0.2 ms.
+constexpr std::size_t k_counters_looked_at = 16'384;
+
 // The live bytes stand still when they have changed by no more than this part in
-// each of so many looks, a second's where an actor looks.
+// each of so many looks, three seconds' where an actor looks.
 constexpr std::size_t k_still_part = 64;
 constexpr unsigned k_looks_still = 4;
 
 // A compaction for which there was no memory is tried again after so many looks at
-// the latest, a quarter of a minute's where an actor looks.
+// the latest, a minute's where an actor looks.
 constexpr unsigned k_looks_passed_max = 63;
+
+// Spaces hold the store, so that it would never end.
+[[nodiscard]] std::vector<std::weak_ptr<SpaceCore>> weak(const std::vector<std::shared_ptr<SpaceCore>>& spaces) {
+  return {spaces.begin(), spaces.end()};
+}
 
 }  // namespace
 
@@ -116,12 +124,14 @@ bool Maintenance::pass_done() const noexcept {
 }
 
 Result<Maintained> Maintenance::direct_idle(ThreadContext& context) {
-  const std::vector<std::shared_ptr<SpaceCore>> spaces = store_.all_spaces();
-  Look now;
+  if (store_.reclaim_some_at_once()) return Maintained::working;
+  if (survey_.next == survey_.spaces.size()) survey_ = {.spaces = weak(store_.all_spaces())};
+  if (auto looked = look_at_some(context); !looked) return std::unexpected(std::move(looked.error()));
+  if (survey_.next < survey_.spaces.size()) return Maintained::looking;
+  Look now = std::exchange(survey_, {}).seen;
   {
     const base::ReadPin pin(store_.epochs(), context.slot);
     if (!store_.is_open()) return store_.closed_error();
-    now = look(spaces);
     const std::size_t carved = store_.memory().carved_bytes();
     // relaxed: a wish; nothing else hangs on it.
     const bool due = compaction_due(now.live_bytes, carved);
@@ -165,19 +175,27 @@ bool Maintenance::begin_compaction(std::size_t live_bytes) noexcept {
   return true;
 }
 
-/// The caller is pinned.
-Maintenance::Look Maintenance::look(const std::vector<std::shared_ptr<SpaceCore>>& spaces) {
-  Look seen;
-  for (const std::shared_ptr<SpaceCore>& space : spaces) {
-    if (space->state() != SpaceCore::State::open) continue;
-    seen.live_bytes += space->bytes_in_use();
-    if (space->tombstones() > k_tombstones_min + space->keys() / k_tombstones_part) {
-      seen.crowded.push_back(space);
-    } else if (space->has_become_thin()) {
-      seen.thin.push_back(space);
-    }
+Result<void> Maintenance::look_at_some(ThreadContext& context) {
+  const std::size_t spaces_max = std::max<std::size_t>(k_counters_looked_at / shards_count_, 1);
+  const std::size_t end = std::min(survey_.spaces.size(), survey_.next + spaces_max);
+  for (; survey_.next < end; ++survey_.next) {
+    // Let go of when nothing is pinned: it may be the last one.
+    const std::shared_ptr<SpaceCore> space = survey_.spaces[survey_.next].lock();
+    const base::ReadPin pin(store_.epochs(), context.slot);
+    if (!store_.is_open()) return store_.closed_error();
+    if (space != nullptr && space->state() == SpaceCore::State::open) look_at(space, survey_.seen);
   }
-  return seen;
+  return {};
+}
+
+/// The caller is pinned, and the space open.
+void Maintenance::look_at(const std::shared_ptr<SpaceCore>& space, Look& seen) {
+  seen.live_bytes += space->bytes_in_use();
+  if (space->tombstones() > k_tombstones_min + space->keys() / k_tombstones_part) {
+    seen.crowded.push_back(space);
+  } else if (space->has_become_thin()) {
+    seen.thin.push_back(space);
+  }
 }
 
 bool Maintenance::compaction_due(std::size_t live_bytes, std::size_t carved_bytes) noexcept {
@@ -211,11 +229,12 @@ Result<Maintained> Maintenance::direct_compaction(ThreadContext& context) {
 }
 
 Result<Maintained> Maintenance::direct_moving(ThreadContext& context) {
-  // Not pinned: what was dropped is given back on the way.
+  // What was dropped is given back first: its table is on no list.
+  if (store_.reclaim_some_at_once()) return Maintained::working;
   const auto tables = store_.settled_spaces();
   if (!tables) return Maintained::waiting;
   if (!moves_) {
-    begin_pass(Spaces(tables->begin(), tables->end()));
+    begin_pass(weak(*tables));
     moves_ = true;
     return Maintained::working;
   }

@@ -22,6 +22,8 @@ class StoreCore;
 enum class Maintained : std::uint8_t {
   /// There was nothing to do: look again some time later.
   idle,
+  /// There was nothing to do so far: again, to look on.
+  looking,
   /// It is another shard's turn, or an operation holds up what comes next: again
   /// in some milliseconds.
   waiting,
@@ -65,9 +67,7 @@ class Maintenance {
  public:
   Maintenance(StoreCore& store, unsigned shards);
 
-  /// One step, some tenths of a millisecond; more where a space that was dropped under
-  /// a visitor is cleared, a thread's cache of tens of MB is put away, or there are
-  /// thousands of spaces to look at. Fails with closed, and with no_memory,
+  /// One step, some tenths of a millisecond. Fails with closed, and with no_memory,
   /// after which it may be called again. Throws bad_alloc.
   [[nodiscard]] Result<Maintained> step(ThreadContext& context, unsigned shard);
 
@@ -103,6 +103,13 @@ class Maintenance {
     Spaces thin{};
   };
 
+  /// A look that takes several steps.
+  struct Survey {
+    Spaces spaces{};
+    std::size_t next = 0;
+    Look seen{};
+  };
+
   [[nodiscard]] Result<Maintained> walk(ThreadContext& context, unsigned shard);
   void next_space(Shard& own, unsigned shard, std::size_t space) const noexcept;
 
@@ -111,7 +118,8 @@ class Maintenance {
   [[nodiscard]] Result<Maintained> direct_idle(ThreadContext& context);
   [[nodiscard]] Result<Maintained> direct_compaction(ThreadContext& context);
   [[nodiscard]] bool pass_done() const noexcept;
-  [[nodiscard]] static Look look(const std::vector<std::shared_ptr<SpaceCore>>& spaces);
+  [[nodiscard]] Result<void> look_at_some(ThreadContext& context);
+  static void look_at(const std::shared_ptr<SpaceCore>& space, Look& seen);
   [[nodiscard]] Result<Maintained> direct_moving(ThreadContext& context);
   [[nodiscard]] bool more_tombstones_to_drop() noexcept;
   [[nodiscard]] bool compaction_due(std::size_t live_bytes, std::size_t carved_bytes) noexcept;
@@ -129,6 +137,7 @@ class Maintenance {
   std::atomic<bool> asked_for_{false};
 
   // Shard 0's.
+  Survey survey_;
   // The pass that moves has been begun.
   bool moves_ = false;
   std::size_t live_highest_ = 0;

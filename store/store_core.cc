@@ -185,7 +185,7 @@ void StoreCore::watch_pins() {
 
 StoreStats StoreCore::stats() {
   watch_pins();
-  if (const std::unique_lock changes(changes_mutex_, std::try_to_lock); changes.owns_lock()) reclaim_dropped();
+  if (const std::unique_lock changes(changes_mutex_, std::try_to_lock); changes.owns_lock()) (void)reclaim_some();
   StoreStats stats;
   stats.last_seq = last_seq();
   stats.durable_seq = durable_seq();
@@ -248,7 +248,7 @@ Result<void> StoreCore::close() {
   std::shared_ptr<SpaceCore> catalog;
   const auto for_each_space = [&](auto&& f) {
     for (const auto& [name, space] : spaces) f(*space);
-    for (const auto& [space, seen_from] : dropped) f(*space);
+    for (const Dropped& gone : dropped) f(*gone.space);
     for (const auto& [id, space] : recovering) f(*space);
     if (catalog != nullptr) f(*catalog);
   };

@@ -107,6 +107,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// The same, if there is no table beside theirs: no space is being made or dropped,
   /// and none that was is still in use. The caller is not pinned.
   [[nodiscard]] std::optional<std::vector<std::shared_ptr<SpaceCore>>> settled_spaces();
+  /// Gives back a part of what spaces held that were dropped; false where there is
+  /// nothing to give back, somebody is still in it, or spaces are being made or
+  /// dropped. The caller is not pinned.
+  [[nodiscard]] bool reclaim_some_at_once();
 
   /// Unpinned, between two writes of a thread whose cache says `budget_due`:
   /// lets other threads run while retired memory is over its budget, for one of
@@ -173,9 +177,12 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
                                                               SpaceOptions options);
   [[nodiscard]] Result<std::shared_ptr<SpaceCore>> create_space(std::string_view name, SpaceOptions options,
                                                                 bool no_wait);
-  void reclaim_dropped();
+  [[nodiscard]] bool reclaim_some();
   /// True when the calling thread is inside a function of the user's that the store called.
   [[nodiscard]] bool inside_visitor() noexcept;
+  /// A part of what the space's table holds goes back, and at the end the table; nobody
+  /// uses it any more.
+  void clear_some(SpaceCore& space, ThreadContext& context, table::ScanPosition& position) noexcept;
   void clear_table(SpaceCore& space, ThreadContext& context) noexcept;
   [[nodiscard]] std::shared_ptr<SpaceCore> find_space(std::string_view name) const;
 
@@ -212,6 +219,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
     std::shared_ptr<SpaceCore> space;
     /// Whoever is pinned in this epoch or a later one has seen the drop.
     base::Epoch seen_from;
+    /// What was given back of its table.
+    table::ScanPosition cleared{};
   };
   std::vector<Dropped> dropped_;
   // Only while recovering: tables by space number, in use or not.

@@ -34,18 +34,19 @@ ActorStats Stage::stats_of(const std::string& actor) {
   fail_test("there is no actor " + actor);
 }
 
-void Stage::run() {
-  while (scheduler_.try_run_once()) {
-  }
+std::size_t Stage::run() {
+  std::size_t turns = 0;
+  while (scheduler_.try_run_once()) ++turns;
+  return turns;
 }
 
 void Stage::step() { (void)scheduler_.try_run_once(); }
 
 void Stage::move_clock(std::chrono::nanoseconds time) { scheduler_.advance_time(time); }
 
-void Stage::pass(std::chrono::nanoseconds time) {
+std::size_t Stage::pass(std::chrono::nanoseconds time) {
   move_clock(time);
-  run();
+  return run();
 }
 
 caf::actor_clock::time_point Stage::now() { return scheduler_.clock().now(); }

@@ -52,12 +52,13 @@ class Stage {
   [[nodiscard]] SpaceActor space(const std::string& name);
   [[nodiscard]] ActorStats stats_of(const std::string& actor);
 
-  /// Lets actors run until none has anything to do. Time stands still.
-  void run();
+  /// Lets actors run until none has anything to do, and says how often one did. Time
+  /// stands still.
+  std::size_t run();
   /// Lets the actor run whose turn it is, once.
   void step();
-  /// Moves the clock, and has what is due run.
-  void pass(std::chrono::nanoseconds time);
+  /// Moves the clock, and has what is due run; as `run`.
+  std::size_t pass(std::chrono::nanoseconds time);
   /// Moves the clock, and lets nobody run.
   void move_clock(std::chrono::nanoseconds time);
   [[nodiscard]] caf::actor_clock::time_point now();

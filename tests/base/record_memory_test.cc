@@ -412,6 +412,50 @@ TEST_CASE("readers on many threads find whole blocks while others replace them",
   for (const auto& at : shown) CHECK(at.load() != nullptr);
 }
 
+TEST_CASE("what a thread has retired is put away in short steps", "[record_memory]") {
+  using Compaction = RecordMemory::Compaction;
+  constexpr std::size_t k_bytes = 400;
+  constexpr std::size_t k_magazines = 300;
+  constexpr std::size_t k_step_bytes_max = 64 * 61 * k_bytes;
+  Place place;
+  // Of the generation that leaves in the first case, of the one that stays in the other.
+  const bool leaves = GENERATE(true, false);
+  const auto retire_many = [&] {
+    std::vector<Block> blocks;
+    for (std::uint64_t i = 0; i < 61 * k_magazines; ++i) blocks.push_back(place.allocate(k_bytes, i));
+    const Reader reader(place);
+    for (const Block& block : blocks) place.retire(block);
+  };
+  std::size_t most = 0;
+  const auto compact_until = [&](Compaction state) {
+    while (place.memory.compaction() != state) {
+      const ReadPin pin(place.epochs, place.slot());
+      const std::size_t before = place.memory.retired_bytes();
+      expect(place.memory.step_compaction() == RecordMemory::Step::done, "a step waits");
+      most = std::max(most, before - place.memory.retired_bytes());
+    }
+  };
+  if (leaves) retire_many();
+  {
+    const ReadPin pin(place.epochs, place.slot());
+    REQUIRE(place.memory.begin_compaction(place.memory.carved_bytes() + k_mib));
+  }
+  compact_until(Compaction::moving);
+  if (!leaves) retire_many();
+  {
+    const ReadPin pin(place.epochs, place.slot());
+    place.memory.moved_all();
+  }
+  compact_until(Compaction::none);
+  CHECK(most > 0);
+  CHECK(most <= k_step_bytes_max);
+  CHECK(place.memory.retired_bytes() == 0);
+  // Nothing that was retired is lost where it stays.
+  const std::size_t carved = place.memory.carved_bytes();
+  for (std::uint64_t i = 0; !leaves && i < 61 * (k_magazines - 2); ++i) (void)place.allocate(k_bytes, i);
+  CHECK(place.memory.carved_bytes() <= carved + k_mib);
+}
+
 TEST_CASE("one call looks through a few retired magazines, however many wait", "[record_memory]") {
   constexpr std::size_t k_bytes = 400;
   constexpr std::size_t k_magazine_bytes = 61 * k_bytes;

@@ -44,7 +44,11 @@ class Place {
   /// Until there is nothing to do, for any shard.
   void maintain() {
     Random random(seed());
-    for (unsigned idle = 0; idle < 20;) idle = step(random) == store::Maintained::idle ? idle + 1 : 0;
+    for (unsigned idle = 0; idle < 20;) {
+      const store::Maintained done = step(random);
+      if (done == store::Maintained::idle) ++idle;
+      if (done > store::Maintained::looking) idle = 0;
+    }
   }
   void compact() {
     const std::uint64_t before = memory().compactions;
@@ -279,6 +283,51 @@ TEST_CASE("a space that is dropped under a visitor is waited for, not walked", "
   place.maintain();
   CHECK(place.memory().compactions == 1);
   CHECK_FALSE(place.memory().compacting);
+}
+
+TEST_CASE("a space that was dropped under a visitor is given back in short steps", "[maintenance]") {
+  constexpr std::size_t k_segments_a_step = 8;
+  Place place;
+  Space space = must(place.store.space("s"));
+  const auto fill = [](Space& filled) {
+    for (std::uint64_t i = 0; i < 40'000; ++i) must(filled.put(key_of(i), std::string(100, 'v')));
+  };
+  fill(space);
+  const std::size_t segments = space.stats().segments;
+  must(space.visit("key1", [&](const Entry&) { on_another_thread([&] { must(place.store.drop_space("s")); }); }));
+  // Not `Store::stats`, which does a step, too.
+  const std::size_t carved = place.core().memory().carved_bytes();
+  std::size_t steps = 0;
+  while (must(place.core().maintain(0)) == store::Maintained::working) ++steps;
+  INFO(segments << " segments in " << steps << " steps");
+  CHECK(steps * k_segments_a_step >= segments);
+  CHECK(steps <= segments);
+  Space again = must(place.store.space("s"));
+  fill(again);
+  CHECK(place.core().memory().carved_bytes() <= carved + 2 * k_mib);
+}
+
+TEST_CASE("hundreds of spaces are looked at in several steps, and none is forgotten", "[maintenance]") {
+  constexpr std::uint64_t k_keys = 10'000;
+  Options options = Place::in_memory();
+  options.shards = 64;
+  Place place(options);
+  std::vector<Space> spaces;
+  for (int i = 0; i < 300; ++i) spaces.push_back(must(place.store.space("space" + std::to_string(1'000 + i))));
+  for (const std::size_t crowded : {std::size_t{0}, spaces.size() - 1}) {
+    for (std::uint64_t i = 0; i < k_keys; ++i) must(spaces[crowded].put(key_of(i), "v"));
+    for (std::uint64_t i = 0; i < k_keys; ++i) must(spaces[crowded].erase(key_of(i)));
+  }
+  CHECK(must(place.core().maintain(0)) == store::Maintained::looking);
+  CHECK(place.core().maintenance_pass() == 0);
+  place.maintain();
+  CHECK(spaces.front().stats().tombstones <= 4096);
+  CHECK(spaces.back().stats().tombstones <= 4096);
+  while (must(place.core().maintain(0)) != store::Maintained::idle) {
+  }
+  int steps = 1;
+  while (must(place.core().maintain(0)) != store::Maintained::idle) ++steps;
+  CHECK(steps == 2);
 }
 
 TEST_CASE("closing ends a compaction wherever it is", "[maintenance]") {

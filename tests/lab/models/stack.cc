@@ -22,7 +22,7 @@ constexpr std::array k_weakenings{
     Weakening{int(W::wait_for_safe), "a magazine is pushed again only when its stamp is safe",
               "base/record_memory.cc, from_limbo, share_surplus"},
     Weakening{int(W::put_away_own), "a magazine that is pushed without a stamp was not popped by who pushes it",
-              "base/compaction.cc, share_all"},
+              "base/compaction.cc, hand_over"},
     Weakening{int(W::popper_pinned), "who pops is pinned", "base/record_memory.h, allocate, retire"},
     Weakening{int(W::link_atomic), "the link is atomic", "base/record_memory.cc, Magazine"},
     Weakening{int(W::pop_compares), "the exchange compares (a plain store)", "base/record_memory.cc, pop"},
