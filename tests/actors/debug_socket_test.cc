@@ -14,6 +14,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
+#include <iostream>
 #include <mutex>
 #include <thread>
 
@@ -77,6 +79,45 @@ Result<Document> ask_patiently(Client& client, const std::string& command) {
     return code != ErrorCode::overloaded && code != ErrorCode::indeterminate;
   });
   return answer;
+}
+
+/// A client that asks for all there is, over and over, and reads nothing of it.
+class DeafClient {
+ public:
+  explicit DeafClient(const fs::path& directory) : socket_(must(debug::connect_in(directory))) {
+    send(debug::encode(debug::Hello{.client = "deaf"}));
+    const Document::Map monitor{{"count", 1'000'000}};
+    const Document::Map scan{{"space", "s"}, {"prefix", Bytes{""}}, {"limit", 1'000}};
+    send(debug::encode(debug::Request{.id = 1, .command = "monitor", .arguments = Document(monitor)}));
+    for (std::uint64_t id = 2; id < 1'000; ++id) {
+      debug::Request request{.id = id, .command = "next"};
+      if (id % 2 != 0) request = {.id = id, .command = "scan", .arguments = Document(scan)};
+      if (!send(debug::encode(request))) return;
+    }
+  }
+
+ private:
+  /// False when the process takes no more.
+  bool send(const std::string& message) const {
+    const std::string bytes = debug::frame(message);
+    return ::send(socket_.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           static_cast<ssize_t>(bytes.size());
+  }
+
+  base::Descriptor socket_;
+};
+
+/// Operations a second of one thread in a third of a second.
+double rate_of(const std::function<void(std::uint64_t)>& operation) {
+  using Clock = std::chrono::steady_clock;
+  const auto began = Clock::now();
+  std::uint64_t done = 0;
+  std::chrono::duration<double> seconds{};
+  while (seconds < 333ms) {
+    for (int i = 0; i < 1'000; ++i) operation(done++);
+    seconds = Clock::now() - began;
+  }
+  return static_cast<double>(done) / seconds.count();
 }
 
 }  // namespace
@@ -242,4 +283,40 @@ TEST_CASE("clients that come, ask and go while the store is stopped harm nothing
     for (std::thread& client : clients) client.join();
     must(closed);
   }
+}
+
+// Asked for by name only: its figures want a machine that does nothing else.
+TEST_CASE("what a client that does not read takes from others", "[.figure]") {
+  constexpr std::uint64_t k_keys = 1'000'000;
+  constexpr int k_pairs = 41;
+  const TemporaryDirectory directory;
+  Service service(directory / "store");
+  Space space = must(service.store().store().space("s"));
+  const auto key_of = [](std::uint64_t i) { return "key" + std::to_string(i * 0x9e3779b97f4a7c15u % k_keys); };
+  const std::string value(100, 'v');
+  for (std::uint64_t i = 0; i < k_keys; ++i) must(space.put("key" + std::to_string(i), value));
+  const auto measure = [&](const char* name, const std::function<void(std::uint64_t)>& operation) {
+    std::vector<double> shares;
+    for (int i = 0; i < k_pairs; ++i) {
+      // Which of the two is first changes: whatever else slows down is fair to both.
+      double with = 0;
+      double without = 0;
+      for (int half = 0; half < 2; ++half) {
+        if ((half + i) % 2 == 0) {
+          without = rate_of(operation);
+        } else {
+          const DeafClient deaf(directory / "store");
+          with = rate_of(operation);
+        }
+      }
+      shares.push_back(with / without);
+    }
+    std::ranges::sort(shares);
+    std::cout << name << " beside a client that does not read, against none: median of " << k_pairs << " pairs "
+              << shares[k_pairs / 2] << ", quartiles " << shares[k_pairs / 4] << " and " << shares[k_pairs * 3 / 4]
+              << "\n";
+    CHECK(shares[k_pairs / 2] >= 0.97);
+  };
+  measure("get", [&](std::uint64_t i) { must(space.get(key_of(i))); });
+  measure("put", [&](std::uint64_t i) { must(space.put(key_of(i), value)); });
 }
