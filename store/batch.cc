@@ -38,7 +38,8 @@ Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_
   const std::size_t begin = bytes_.size();
   try {
     bytes_.append(key).append(value);
-    ops_.push_back({space, begin, key.size(), value.size(), tombstone});
+    if (spaces_.empty() || spaces_.back() != space) spaces_.push_back(space);
+    ops_.push_back({space.get(), begin, key.size(), value.size(), tombstone});
   } catch (const std::bad_alloc&) {
     bytes_.resize(begin);
     return no_memory("the batch");

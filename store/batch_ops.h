@@ -19,7 +19,7 @@ class SpaceCore;
 class BatchOps {
  public:
   struct Op {
-    std::shared_ptr<SpaceCore> space;
+    SpaceCore* space;
     std::size_t begin;
     std::size_t key_bytes;
     std::size_t value_bytes;
@@ -31,6 +31,7 @@ class BatchOps {
   void clear() noexcept {
     ops_.clear();
     bytes_.clear();
+    spaces_.clear();
   }
 
   [[nodiscard]] const std::vector<Op>& ops() const noexcept { return ops_; }
@@ -44,6 +45,9 @@ class BatchOps {
  private:
   std::vector<Op> ops_;
   std::string bytes_;
+  // Keeps those of the operations: one for each change of the space from one
+  // operation to the next, so that most batches count one reference.
+  std::vector<std::shared_ptr<SpaceCore>> spaces_;
 };
 
 }  // namespace actable::store

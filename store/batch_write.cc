@@ -9,52 +9,38 @@
 #include "wal/log.h"
 
 #include <algorithm>
-#include <iterator>
+#include <bit>
+#include <cstdint>
 #include <span>
-#include <tuple>
 
 namespace actable::store {
 
 BatchWrite::BatchWrite(StoreCore& store, ThreadContext& context, const BatchOps& batch, WriteOptions options)
     : store_(store), context_(context), batch_(batch), options_(options) {}
 
-/// The last operation on each key, by hash, so that the same batch has the same
-/// order in every process. What is sorted is small: items are seven times as large.
+/// The last operation on each key, where the first one stands. Keys are looked up in
+/// a table of this batch alone, with linear probing: sorting them took a tenth of all.
 void BatchWrite::collect() {
-  struct Place {
-    std::uint64_t hash;
-    const BatchOps::Op* op;
-  };
-  std::vector<Place> places;
-  places.reserve(batch_.ops().size());
-  for (const BatchOps::Op& op : batch_.ops()) places.push_back({op.space->hash(batch_.key(op)), &op});
-  std::ranges::sort(places, {}, [](const Place& place) { return std::tuple(place.hash, place.op); });
-
-  items_.reserve(places.size());
-  for (std::size_t first = 0, end = 0; first < places.size(); first = end) {
-    while (end < places.size() && places[end].hash == places[first].hash) ++end;
-    const std::size_t run = items_.size();
-    for (std::size_t i = first; i < end; ++i) {
-      const BatchOps::Op& op = *places[i].op;
-      items_.push_back({&op, op.space.get(), places[i].hash, batch_.key(op)});
+  items_.reserve(batch_.ops().size());
+  // Places among the items, from 1 on; half of them stay empty.
+  std::vector<std::uint32_t> places(std::bit_ceil(2 * batch_.ops().size()));
+  const std::size_t mask = places.size() - 1;
+  for (const BatchOps::Op& op : batch_.ops()) {
+    const std::string_view key = batch_.key(op);
+    const std::uint64_t hash = op.space->hash(key);
+    const auto holds = [&](const Item& item) { return item.hash == hash && item.space == op.space && item.key == key; };
+    std::size_t at = hash & mask;
+    while (places[at] != 0 && !holds(items_[places[at] - 1])) at = (at + 1) & mask;
+    if (places[at] != 0) {
+      items_[places[at] - 1].op = &op;
+      continue;
     }
-    if (end - first > 1) keep_last_of_each(run);
+    items_.push_back({&op, op.space, hash, key});
+    places[at] = static_cast<std::uint32_t>(items_.size());
   }
   for (const Item& item : items_) {
     if (item.space->logged()) log_bytes_ += wal::record_bytes(item.key.size(), item.op->value_bytes);
   }
-}
-
-/// Of the items from `run` on, which have one hash, and are in the order in which
-/// they were added.
-void BatchWrite::keep_last_of_each(std::size_t run) {
-  const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(run);
-  // By number first: addresses differ between processes.
-  const auto identity = [](const Item& item) { return std::tuple(item.space->id(), item.space, item.key); };
-  std::ranges::stable_sort(begin, items_.end(), {}, identity);
-  // Keep the first of each run of equals, seen from behind.
-  const auto repeated = std::ranges::unique(items_.rbegin(), std::make_reverse_iterator(begin), {}, identity);
-  items_.erase(begin, repeated.begin().base());
 }
 
 /// A batch can be made durable if any part of it goes to the log.

@@ -44,7 +44,6 @@ class BatchWrite {
 
   void collect();
   [[nodiscard]] Result<Seq> run_counted();
-  void keep_last_of_each(std::size_t run);
   void fetch(std::span<const Item> items) const noexcept;
   [[nodiscard]] Result<void> check_durability() const;
   void give_back_unpublished() noexcept;
