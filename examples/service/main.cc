@@ -143,6 +143,9 @@ int main(int argc, char** argv) {
   const sigset_t signals = block_signals();
   caf::actor_system_config config;
   config.load<caf::io::middleman>();
+  // Threads without work sleep soon: <actable/actors.h> says why.
+  config.set("work-stealing.moderate-poll-attempts", std::size_t{10});
+  config.set("work-stealing.relaxed-sleep-duration", caf::timespan(std::chrono::milliseconds(50)));
   caf::actor_system system(config);
   const auto served = serve(system, *arguments, signals);
   if (!served) {
