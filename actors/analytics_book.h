@@ -34,10 +34,6 @@ class AnalyticsBook {
   /// For `writers` actors. What is known is of the last one to two `window`s.
   AnalyticsBook(std::shared_ptr<store::StoreCore> store, std::size_t writers, std::chrono::nanoseconds window);
 
-  AnalyticsBook(const AnalyticsBook&) = delete;
-  AnalyticsBook& operator=(const AnalyticsBook&) = delete;
-  ~AnalyticsBook() { pool_->wake_with({}); }
-
   /// Of `every` operations one is looked at from now on; 0: none.
   void sample(unsigned every) noexcept { store_->sampler().look_at(every); }
 
@@ -52,7 +48,7 @@ class AnalyticsBook {
   [[nodiscard]] std::uint64_t full_batches() const noexcept { return full_batches_.load(std::memory_order_relaxed); }
 
   /// As `SamplePool::wake_with`, and when there is a new monitor.
-  void wake_with(std::function<void()> wake) { pool_->wake_with(std::move(wake)); }
+  void wake_with(std::function<bool()> wake) { pool_->wake_with(std::move(wake)); }
   /// As `SamplePool::wake_at`.
   void wake_at(std::size_t batches) noexcept { pool_->wake_at(batches); }
 

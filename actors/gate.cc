@@ -159,6 +159,17 @@ void Gate::tell(caf::message message) {
   deliver(to, std::move(message), trace);
 }
 
+bool Gate::try_tell(caf::message message) {
+  caf::strong_actor_ptr to;
+  {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return false;
+    to = worker_;
+  }
+  if (to != nullptr) deliver(to, std::move(message), nullptr);
+  return true;
+}
+
 bool Gate::offer(caf::message message) {
   caf::strong_actor_ptr to;
   std::shared_ptr<Trace> trace;
@@ -205,7 +216,16 @@ void Gate::end() {
     worker = std::exchange(worker_, nullptr);
     ended_ = true;
   }
-  if (worker != nullptr) worker->enqueue(nullptr, caf::make_message_id(), caf::make_message(Stop{}), nullptr);
+  if (worker != nullptr) {
+    try {
+      worker->enqueue(nullptr, caf::make_message_id(), caf::make_message(Stop{}), nullptr);
+    } catch (...) {
+      // No memory: whoever ends it again tells it.
+      const std::lock_guard lock(mutex_);
+      worker_ = worker;
+      throw;
+    }
+  }
   cleanup(caf::exit_reason::user_shutdown, nullptr);
 }
 

@@ -117,6 +117,10 @@ class Gate : public caf::monitorable_actor {
   /// there; lost if there is no worker.
   void tell(caf::message message);
 
+  /// As `tell`, for who may wait for nobody: false, and nothing told, when another
+  /// thread is at the gate. A trace is not shown the message.
+  [[nodiscard]] bool try_tell(caf::message message);
+
   /// As `tell`, of a message whose handler takes it up as a request. False, and
   /// the message lost, where a request would be refused; however many wait.
   [[nodiscard]] bool offer(caf::message message);

@@ -32,7 +32,7 @@ void SamplePool::take(SampleBatch* batch) noexcept {
   if (waiting_.fetch_add(1) + 1 >= wake_at_.load() && full) wake();
 }
 
-void SamplePool::wake_with(std::function<void()> wake) {
+void SamplePool::wake_with(std::function<bool()> wake) {
   const std::lock_guard lock(wake_mutex_);
   wake_ = std::move(wake);
 }
@@ -45,10 +45,9 @@ void SamplePool::wake() noexcept {
   try {
     // Whoever has it wakes already, or has nobody woken any more.
     const std::unique_lock lock(wake_mutex_, std::try_to_lock);
-    if (lock && wake_) wake_();
-    if (lock) return;
+    if (lock && (!wake_ || wake_())) return;
   } catch (...) {
-    // No memory.
+    // No memory for the message.
   }
   // The next batch wakes them, unless somebody has looked meanwhile.
   std::size_t never = k_never;

@@ -39,10 +39,11 @@ class SamplePool final : public store::SampleSink {
   /// A batch with something in it, or null.
   [[nodiscard]] Full next_full() noexcept;
 
-  /// From now on `wake` is called as `wake_at` says; where it throws, the next full
-  /// batch has it called. Empty: nobody is called, nor still being called. It is to
-  /// wait for nobody.
-  void wake_with(std::function<void()> wake);
+  /// From now on `wake` is called as `wake_at` says; where it throws, or says that it
+  /// could not wake all, the next full batch has it called again. Empty: nobody is
+  /// called, nor still being called. It is to wait for nobody, but for the short lock
+  /// of the queue of CAF's scheduler.
+  void wake_with(std::function<bool()> wake);
   /// Has the thread that brings a full batch, with which so many or more wait, wake
   /// the actors, once. Who calls this and then finds nothing by `next_full` need not
   /// look again until he is woken.
@@ -76,7 +77,7 @@ class SamplePool final : public store::SampleSink {
   std::atomic<std::size_t> waiting_{0};
   std::atomic<std::size_t> wake_at_{k_never};
   std::mutex wake_mutex_;
-  std::function<void()> wake_;
+  std::function<bool()> wake_;
 };
 
 }  // namespace actable::actors

@@ -36,13 +36,6 @@ struct Work {
   static constexpr std::size_t k_gathered_max = 16;
   static constexpr std::size_t k_fetched_bytes_max = 256;
 
-  /// Takes up what was sent, until the handler returns; first of all that it is to be
-  /// done: what was gathered was sent before it.
-  [[nodiscard]] Taken take_up() {
-    do_gathered();
-    return Taken(*load);
-  }
-
   void serve(const Space& from_now_on) {
     space = from_now_on;
     logged = space.stats().logged && !tree->in_memory();
@@ -160,6 +153,16 @@ struct Work {
   }
 };
 
+/// Takes up what was sent, until the handler returns; first of all what was gathered
+/// is done, for it was sent before.
+class TakenUp {
+ public:
+  explicit TakenUp(Work& work) : taken_(*work.load) { work.do_gathered(); }
+
+ private:
+  const Taken taken_;
+};
+
 }  // namespace
 
 SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_ptr<Tree> tree,
@@ -175,32 +178,32 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
           if (!work->refusal(options)) work->gather(key, value);
           return Seq{0};
         }
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<Seq> put = work->space.put(key, value, work->write_options(options));
         if (!put) return as_caf(std::move(put.error()));
         return work->written(options, *put, *put);
       },
       [work](put_atom, const Pairs& pairs, const RequestOptions& options) -> caf::result<Seq> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<Seq> put = work->put_all(pairs, options);
         if (!put || *put == 0) return as_answer(std::move(put));
         return work->written(options, *put, *put);
       },
       [work](get_atom, const std::string& key, const RequestOptions& options) -> caf::result<Found> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options, false)) return refusal;
         return as_answer(work->find(key));
       },
       [work](get_atom, const std::vector<std::string>& keys,
              const RequestOptions& options) -> caf::result<std::vector<Found>> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options, false)) return refusal;
         return as_answer(store::guarded("the values", [&] { return work->find_all(keys); }));
       },
       [work](erase_atom, const std::string& key, const RequestOptions& options) -> caf::result<bool> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<bool> erased = work->space.erase(key, work->write_options(options));
         const bool changed = erased && *erased;
@@ -208,27 +211,29 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
       },
       [work](add_atom, const std::string& key, std::int64_t delta,
              const RequestOptions& options) -> caf::result<std::int64_t> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options)) return refusal;
         return work->written(options, work->space.add(key, delta, work->write_options(options)), true);
       },
       [work](cas_atom, const std::string& key, Seq expected, const std::string& value,
              const RequestOptions& options) -> caf::result<bool> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         if (caf::error refusal = work->refusal(options)) return refusal;
         Result<bool> set = work->space.compare_and_set(key, expected, value, work->write_options(options));
         const bool changed = set && *set;
         return work->written(options, std::move(set), changed);
       },
       [work](stats_atom) -> caf::result<SpaceStats> {
-        const Taken taken = work->take_up();
+        const TakenUp taken(*work);
         return work->space.stats();
       },
       [work](const Renew&) {
+        const Busy busy(*work->load);
         work->do_gathered();
         work->renew();
       },
       [work](const Gathered&) {
+        const Busy busy(*work->load);
         work->told_to_do_gathered = false;
         work->do_gathered();
       },

@@ -179,7 +179,9 @@ void Tree::begin_analytics() {
   }
   // By a thread in the middle of an operation, while the tree is not closed.
   analytics_->wake_with([gates = std::move(gates)] {
-    for (Gate* const gate : gates) gate->tell(caf::make_message(Begin{}));
+    bool all = true;
+    for (Gate* const gate : gates) all = gate->try_tell(caf::make_message(Begin{})) && all;
+    return all;
   });
   analytics_->sample(options_.sample_every);
 }

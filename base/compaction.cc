@@ -149,7 +149,7 @@ void RecordMemory::put_away_some() noexcept {
       if (kept) hand_over(cache, size_class, first);
       if (--steps == 0) return;
     }
-    if (kept && !share_rest(cache, size_class, steps)) return;
+    if (kept && (!share_rest(cache, size_class, steps) || steps == 0)) return;
   }
   for (; kept && cache.empties_ != nullptr; --steps) {
     if (steps == 0) return;

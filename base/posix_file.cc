@@ -2,12 +2,12 @@
 #include "base/descriptor.h"
 #include "base/file.h"
 #include "base/file_error.h"
+#include "base/process.h"
 #include "base/pwrite_queue.h"
 #include "base/uring_queue.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -165,19 +165,6 @@ pid_t holder_of(int lock_file) {
 std::string name_of(pid_t holder) {
   if (holder == 0) return "another process";
   return "process " + std::to_string(holder) + (holder == getpid() ? " (this one)" : "");
-}
-
-/// True when the process is no more, or is dead and not yet waited for.
-bool has_died(pid_t process) {
-  if (process == 0) return false;
-  if (kill(process, 0) != 0) return errno == ESRCH;
-  const Descriptor file = open_descriptor("/proc/" + std::to_string(process) + "/stat", O_RDONLY);
-  std::array<char, 512> text{};
-  const ssize_t got = file.valid() ? uninterrupted([&] { return ::read(file.number(), text.data(), text.size()); }) : 0;
-  // "1234 (name) S …", where the name may hold anything.
-  const std::string_view line(text.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  const std::size_t name_end = line.rfind(") ");
-  return name_end != std::string_view::npos && (line[name_end + 2] == 'Z' || line[name_end + 2] == 'X');
 }
 
 /// Takes the lock. A process that was killed may leave writes in flight, which

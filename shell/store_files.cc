@@ -1,5 +1,6 @@
 #include "shell/store_files.h"
 
+#include "base/process.h"
 #include "debug/printable.h"
 #include "debug/protocol.h"
 #include "shell/interrupt.h"
@@ -13,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace shell {
@@ -69,7 +71,14 @@ Got<std::unique_ptr<StoreFiles>> StoreFiles::open(const fs::path& directory) {
 }
 
 Got<void> StoreFiles::expect_closed() const {
-  const auto holder = lock_holder(directory_);
+  // As opening a store does, for as long as one that was killed has writes in flight.
+  constexpr auto k_patience = std::chrono::seconds(30);
+  const auto give_up_at = std::chrono::steady_clock::now() + k_patience;
+  auto holder = lock_holder(directory_);
+  while (holder && actable::base::has_died(*holder) && std::chrono::steady_clock::now() < give_up_at) {
+    std::this_thread::yield();
+    holder = lock_holder(directory_);
+  }
   if (!holder) return {};
   return failed(directory_.string() + " is open in process " + std::to_string(*holder) +
                     ", which has no debug socket: set Options::debug_socket there, or look at the files when it has "

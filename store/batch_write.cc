@@ -29,7 +29,8 @@ void BatchWrite::collect() {
     const std::string_view key = batch_.key(op);
     const std::uint64_t hash = op.space->hash(key);
     const auto holds = [&](const Item& item) { return item.hash == hash && item.space == op.space && item.key == key; };
-    std::size_t at = hash & mask;
+    // The space, too, or a key that is written to thousands of them would have one place.
+    std::size_t at = (hash ^ op.space->id() * 0x9e3779b97f4a7c15u) & mask;
     while (places[at] != 0 && !holds(items_[places[at] - 1])) at = (at + 1) & mask;
     if (places[at] != 0) {
       items_[places[at] - 1].op = &op;

@@ -24,6 +24,7 @@ constexpr std::size_t k_tombstones_part = 4;
 
 // A space has counters for each shard; so many take some 0.2 ms.
 constexpr std::size_t k_counters_looked_at = 16'384;
+constexpr std::size_t k_spaces_looked_at = 256;
 
 // The live bytes stand still when they have changed by no more than this part in
 // each of so many looks, three seconds' where an actor looks.
@@ -176,7 +177,7 @@ bool Maintenance::begin_compaction(std::size_t live_bytes) noexcept {
 }
 
 Result<void> Maintenance::look_at_some(ThreadContext& context) {
-  const std::size_t spaces_max = std::max<std::size_t>(k_counters_looked_at / shards_count_, 1);
+  const std::size_t spaces_max = std::clamp<std::size_t>(k_counters_looked_at / shards_count_, 1, k_spaces_looked_at);
   const std::size_t end = std::min(survey_.spaces.size(), survey_.next + spaces_max);
   for (; survey_.next < end; ++survey_.next) {
     // Let go of when nothing is pinned: it may be the last one.
@@ -190,12 +191,15 @@ Result<void> Maintenance::look_at_some(ThreadContext& context) {
 
 /// The caller is pinned, and the space open.
 void Maintenance::look_at(const std::shared_ptr<SpaceCore>& space, Look& seen) {
-  seen.live_bytes += space->bytes_in_use();
+  // First what may fail: then the space is looked at again.
+  seen.crowded.reserve(seen.crowded.size() + 1);
+  seen.thin.reserve(seen.thin.size() + 1);
   if (space->tombstones() > k_tombstones_min + space->keys() / k_tombstones_part) {
     seen.crowded.push_back(space);
   } else if (space->has_become_thin()) {
     seen.thin.push_back(space);
   }
+  seen.live_bytes += space->bytes_in_use();
 }
 
 bool Maintenance::compaction_due(std::size_t live_bytes, std::size_t carved_bytes) noexcept {

@@ -67,7 +67,8 @@ class Maintenance {
  public:
   Maintenance(StoreCore& store, unsigned shards);
 
-  /// One step, some tenths of a millisecond. Fails with closed, and with no_memory,
+  /// One step, some tenths of a millisecond; more where there are tens of thousands of
+  /// spaces, whose list it copies. Fails with closed, and with no_memory,
   /// after which it may be called again. Throws bad_alloc.
   [[nodiscard]] Result<Maintained> step(ThreadContext& context, unsigned shard);
 

@@ -185,7 +185,10 @@ void StoreCore::watch_pins() {
 
 StoreStats StoreCore::stats() {
   watch_pins();
-  if (const std::unique_lock changes(changes_mutex_, std::try_to_lock); changes.owns_lock()) (void)reclaim_some();
+  if (const std::unique_lock changes(changes_mutex_, std::try_to_lock); changes.owns_lock()) {
+    while (reclaim_some()) {
+    }
+  }
   StoreStats stats;
   stats.last_seq = last_seq();
   stats.durable_seq = durable_seq();

@@ -111,12 +111,14 @@ TEST_CASE("actors that rest when the store is closed end", "[rest]") {
 }
 
 TEST_CASE("who brings a batch wakes once, and the next one does if he cannot", "[rest]") {
-  SamplePool pool(8);
+  SamplePool pool(16);
   int calls = 0;
   bool memory = true;
+  bool all = true;
   pool.wake_with([&] {
     ++calls;
     if (!memory) throw std::bad_alloc();
+    return all;
   });
   bring_full(pool);
   CHECK(calls == 0);
@@ -132,15 +134,25 @@ TEST_CASE("who brings a batch wakes once, and the next one does if he cannot", "
   bring_full(pool);
   CHECK(calls == 3);
   pool.wake_at(1);
+  all = false;
+  bring_full(pool);
+  all = true;
+  bring_full(pool);
+  bring_full(pool);
+  CHECK(calls == 5);
+  pool.wake_at(1);
   pool.wake_with({});
   bring_full(pool);
-  CHECK(calls == 3);
+  CHECK(calls == 5);
 }
 
 TEST_CASE("so many batches wake as it was said, and whoever is awake is woken early", "[rest]") {
   SamplePool pool(8);
   int calls = 0;
-  pool.wake_with([&] { ++calls; });
+  pool.wake_with([&] {
+    ++calls;
+    return true;
+  });
   pool.wake_at(3);
   bring_full(pool);
   bring_full(pool);
@@ -175,6 +187,7 @@ TEST_CASE("no batch is brought between a last look and a rest without anybody be
     const std::lock_guard lock(mutex);
     awake = true;
     woken.notify_one();
+    return true;
   });
   std::atomic<bool> given_up{false};
   std::jthread actor([&] {

@@ -415,13 +415,16 @@ TEST_CASE("readers on many threads find whole blocks while others replace them",
 TEST_CASE("what a thread has retired is put away in short steps", "[record_memory]") {
   using Compaction = RecordMemory::Compaction;
   constexpr std::size_t k_bytes = 400;
-  constexpr std::size_t k_magazines = 300;
+  constexpr std::size_t k_magazines = 150;
   constexpr std::size_t k_step_bytes_max = 64 * 61 * k_bytes;
   Place place;
   // Of the generation that leaves in the first case, of the one that stays in the other.
   const bool leaves = GENERATE(true, false);
+  // Of a smaller class, which is put away first: a step ends anywhere in the two.
+  const std::uint64_t small_magazines = GENERATE(range(0, 70));
   const auto retire_many = [&] {
     std::vector<Block> blocks;
+    for (std::uint64_t i = 0; i < 61 * small_magazines; ++i) blocks.push_back(place.allocate(64, i));
     for (std::uint64_t i = 0; i < 61 * k_magazines; ++i) blocks.push_back(place.allocate(k_bytes, i));
     const Reader reader(place);
     for (const Block& block : blocks) place.retire(block);
