@@ -420,11 +420,11 @@ TEST_CASE("what a thread has retired is put away in short steps", "[record_memor
   Place place;
   // Of the generation that leaves in the first case, of the one that stays in the other.
   const bool leaves = GENERATE(true, false);
-  // Of a smaller class, which is put away first: a step ends anywhere in the two.
-  const std::uint64_t small_magazines = GENERATE(range(0, 70));
+  // Of a smaller class, which is put away first: a step may end where it does.
+  const std::size_t small_bytes = 8 * GENERATE(range(std::size_t{1}, std::size_t{49}));
   const auto retire_many = [&] {
     std::vector<Block> blocks;
-    for (std::uint64_t i = 0; i < 61 * small_magazines; ++i) blocks.push_back(place.allocate(64, i));
+    for (std::uint64_t i = 0; i < 61 * 60; ++i) blocks.push_back(place.allocate(small_bytes, i));
     for (std::uint64_t i = 0; i < 61 * k_magazines; ++i) blocks.push_back(place.allocate(k_bytes, i));
     const Reader reader(place);
     for (const Block& block : blocks) place.retire(block);
