@@ -1,6 +1,7 @@
 // Every actor of the store crashes a thousand times while requests of every kind
 // come in; then every key and every acknowledgement is compared.
 
+#include "debug/client.h"
 #include "store/access.h"
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
@@ -25,8 +26,8 @@ namespace {
 
 constexpr std::uint64_t k_crashes = 1'000;
 // With two shards: the log's actor, the store's, two of the analytics, two of
-// shards, and one of a space.
-constexpr std::size_t k_actors = 7;
+// shards, the debug socket's, and one of a space.
+constexpr std::size_t k_actors = 8;
 constexpr std::uint64_t k_keys = 50;
 // Between two crashes of all actors, at the least: they crash under load.
 constexpr std::uint64_t k_answers = 4;
@@ -122,6 +123,41 @@ class Client {
   std::string others_;
 };
 
+/// Looks into the store through the debug socket until told to end.
+///
+/// Thread safety: *confined* to its thread, and to the test's when joined; `answered`
+/// is *synchronized*.
+class Onlooker {
+ public:
+  explicit Onlooker(const std::filesystem::path& directory)
+      : client_(must(debug::Client::connect(directory, {.patience = std::chrono::minutes(2)}))) {}
+
+  /// `key` of `space` always has that value.
+  void work(const std::string& space, const std::string& key, const std::string& value, const std::atomic<bool>& end) {
+    while (!end) {
+      auto got = client_.ask("get", {{"space", space}, {"key", debug::Bytes{key}}});
+      if (got) {
+        ++answered_;
+        if ((*got)["value"] != debug::Document(debug::Bytes{value})) complaints_ += "a wrong value; ";
+      } else if (got.error().code != ErrorCode::overloaded && got.error().code != ErrorCode::indeterminate) {
+        complaints_ += got.error().message + "; ";
+      }
+      if (!client_.connected()) {
+        complaints_ += "the connection is gone; ";
+        return;
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint64_t answered() const { return answered_; }
+  [[nodiscard]] const std::string& complaints() const { return complaints_; }
+
+ private:
+  debug::Client client_;
+  std::atomic<std::uint64_t> answered_{0};
+  std::string complaints_;
+};
+
 std::map<std::string, std::string> content(const Space& space) {
   std::map<std::string, std::string> found;
   Cursor cursor = space.scan();
@@ -137,6 +173,7 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
   options.write_interval = std::chrono::milliseconds(1);
   options.sync_interval = std::chrono::milliseconds(5);
   options.shards = 2;
+  options.debug_socket = true;
   constexpr std::chrono::milliseconds k_at_once{0};
   const ActorOptions often{.restart_delay = k_at_once, .restart_delay_max = k_at_once, .restarts_max = 1'000'000};
 
@@ -165,8 +202,11 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
         ->request(tree->log_actor(), caf::infinite, subscribe_atom::value, subscriber, Seq{0})
         .receive([] {}, [](const caf::error& error) { FAIL(to_error(error).message); });
 
+    must(must(tree->store().space("still")).put("key", "value"));
+    Onlooker onlooker(options.directory);
     std::array<std::unique_ptr<Client>, 3> clients;
     std::vector<std::thread> threads;
+    threads.emplace_back([&] { onlooker.work("still", "key", "value", end); });
     for (std::size_t i = 0; i < clients.size(); ++i) {
       clients.at(i) = std::make_unique<Client>(system, *tree, std::string(1, static_cast<char>('a' + i)));
       threads.emplace_back([&, i] { clients.at(i)->work(end); });
@@ -184,7 +224,7 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
           for (std::size_t actor = 0; actor < k_actors; ++actor) {
             restarted = restarted && tree->gate(actor).stats().restarts >= crash;
           }
-          return restarted && answers >= crash * k_answers;
+          return restarted && answers >= crash * k_answers && onlooker.answered() >= crash;
         });
       }
     } catch (...) {
@@ -198,6 +238,7 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
     until("the subscriber is told of the last number", [&] { return told >= last; });
     CHECK_FALSE(told_backwards);
 
+    CHECK(onlooker.complaints() == "");
     before = content(space);
     std::size_t keys = 0;
     for (const auto& client : clients) {
@@ -224,6 +265,7 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
   }
   std::cout << k_actors << " actors crashed " << k_crashes << " times each; " << answered << " writes answered, "
             << crashed << " interrupted by a crash; " << before.size() << " keys compared\n";
+  options.debug_socket = false;
   Store reopened = must(Store::open(options));
   CHECK(content(must(reopened.space("s"))) == before);
 }
