@@ -94,9 +94,23 @@ bool Door::look(Clock::time_point now) {
   return true;
 }
 
-void Door::report(LogLevel level, const std::string& message) {
+void Door::report(LogLevel level, const std::string& message, Clock::time_point now) {
   const std::lock_guard lock(log_mutex_);
-  if (log_) log_(level, message);
+  if (!log_) return;
+  if (now - lines_since_ >= std::chrono::seconds(1)) {
+    lines_since_ = now;
+    lines_ = 0;
+  }
+  if (lines_ == k_lines_max) {
+    ++lines_left_out_;
+    return;
+  }
+  ++lines_;
+  if (const std::uint64_t left_out = std::exchange(lines_left_out_, 0); left_out != 0) {
+    log_(level, message + " (" + std::to_string(left_out) + " lines about other processes were left out before)");
+  } else {
+    log_(level, message);
+  }
 }
 
 void Door::close() {

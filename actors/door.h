@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -52,7 +53,10 @@ class Door {
   /// False after closing: there is nothing more to look for.
   [[nodiscard]] bool look(Clock::time_point now = Clock::now());
 
-  void report(LogLevel level, const std::string& message);
+  /// Tells the host, up to `k_lines_max` lines a second: others choose how often
+  /// there is something to tell. The next line says how many were left out.
+  void report(LogLevel level, const std::string& message, Clock::time_point now = Clock::now());
+  static constexpr unsigned k_lines_max = 10;
 
   /// The host is told nothing more once this has returned; it waits for who is
   /// just telling. Disconnects those who have not introduced themselves.
@@ -78,6 +82,10 @@ class Door {
   // Held while the host is told.
   std::mutex log_mutex_;
   Log log_;
+  // Of the second that began then.
+  Clock::time_point lines_since_{};
+  unsigned lines_ = 0;
+  std::uint64_t lines_left_out_ = 0;
 };
 
 }  // namespace actable::actors

@@ -1,5 +1,6 @@
 // The message interface from other processes, and what is refused there.
 
+#include "actors/door.h"
 #include "tests/actors/sockets.h"
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
@@ -326,6 +327,19 @@ TEST_CASE("the host is told nothing more once its store has stopped", "[network]
   connection.send(header(k_direct_message, 0xffffffff, 1, 1));
   CHECK(connection.closed_by_peer());
   CHECK_FALSE(host.said().has("4294967295"));
+}
+
+TEST_CASE("the host is told ten lines a second, and how many were left out", "[network]") {
+  std::vector<std::string> lines;
+  actors::Door door({}, [&lines](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const actors::Door::Clock::time_point begin = actors::Door::Clock::now();
+  for (int i = 0; i < 500; ++i) door.report(LogLevel::warning, "refused", begin + std::chrono::milliseconds(i));
+  CHECK(lines == std::vector<std::string>(actors::Door::k_lines_max, "refused"));
+  door.report(LogLevel::warning, "refused", begin + std::chrono::milliseconds(1'000));
+  CHECK(lines.back() == "refused (490 lines about other processes were left out before)");
+  door.report(LogLevel::warning, "refused", begin + std::chrono::milliseconds(1'001));
+  CHECK(lines.back() == "refused");
+  CHECK(lines.size() == actors::Door::k_lines_max + 2);
 }
 
 TEST_CASE("clients make spaces while there are few, and open those that there are", "[network]") {
