@@ -10,6 +10,7 @@ set(ACTABLE_TEST_TIMEOUT_FACTOR 1)
 if(ACTABLE_SANITIZE STREQUAL "address")
   set(ACTABLE_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   set(ACTABLE_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt:print_suppressions=0"
     "UBSAN_OPTIONS=print_stacktrace=1")
   set(ACTABLE_TEST_TIMEOUT_FACTOR 4)
 elseif(ACTABLE_SANITIZE STREQUAL "thread")

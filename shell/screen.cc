@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -25,8 +26,10 @@ namespace {
   raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   tcsetattr(STDIN_FILENO, TCSANOW, &raw);
   char key = 'q';
-  // Ends with an interrupt too, which is to end the command.
-  if (read(STDIN_FILENO, &key, 1) != 1) key = 'q';
+  // An interrupt ends the command, also one that came before the question.
+  while (wait_for(std::chrono::hours(1), STDIN_FILENO)) {
+  }
+  if (interrupted || read(STDIN_FILENO, &key, 1) != 1) key = 'q';
   tcsetattr(STDIN_FILENO, TCSANOW, &before);
   return key;
 }
