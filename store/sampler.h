@@ -69,7 +69,8 @@ struct SampleBatch {
 /// Where batches come from and go to.
 ///
 /// Thread safety: *synchronized*; called by threads in the middle of an
-/// operation of the user's, so it waits for nobody.
+/// operation of the user's, so it waits for nobody, but for such short locks as it takes
+/// to wake somebody.
 class SampleSink {
  public:
   SampleSink() = default;

@@ -1,4 +1,5 @@
 #include "base/record_memory.h"
+#include "tests/base/record_memory_place.h"
 #include "tests/support/catch.h"
 #include "tests/support/forked.h"
 #include "tests/support/seed.h"
@@ -18,7 +19,6 @@
 namespace actable::base {
 namespace {
 
-using test::expect;
 using test::on_another_thread;
 using test::Random;
 using test::scaled;
@@ -29,68 +29,6 @@ constexpr std::size_t k_mib = std::size_t{1} << 20;
 // with every 9 MiB that it retires at the latest, and the one before it is safe
 // by then.
 constexpr std::size_t k_on_the_way_bytes = 24 * k_mib;
-
-/// A block filled with words that tell its number, so that a second owner of
-/// any part of it shows.
-struct Block {
-  void* at = nullptr;
-  std::size_t bytes = 0;
-  std::uint64_t number = 0;
-
-  [[nodiscard]] std::span<std::uint64_t> words() const noexcept {
-    return {static_cast<std::uint64_t*>(at), bytes / sizeof(std::uint64_t)};
-  }
-  void stamp() const noexcept { std::ranges::fill(words(), number); }
-  [[nodiscard]] bool whole() const noexcept {
-    return std::ranges::all_of(words(), [this](std::uint64_t word) { return word == number; });
-  }
-};
-
-/// Record memory with its epochs; each call is an operation of its own, pinned.
-class Place {
- public:
-  [[nodiscard]] Block allocate(std::size_t bytes, std::uint64_t number = 0) {
-    const WritePin pin(epochs, slot());
-    const Block block{memory.allocate(cache(), bytes), bytes, number};
-    expect(block.at != nullptr, "memory is exhausted");
-    block.stamp();
-    return block;
-  }
-  void retire(const Block& block) {
-    const WritePin pin(epochs, slot());
-    memory.retire(cache(), block.at, block.bytes);
-  }
-  void release(const Block& block) {
-    const WritePin pin(epochs, slot());
-    memory.release(cache(), block.at, block.bytes);
-  }
-  [[nodiscard]] RecordMemory::Cache& cache() { return *memory.cache(thread_index()); }
-  [[nodiscard]] Epochs::Slot& slot() { return *epochs.slot(thread_index()); }
-
-  Epochs epochs;
-  RecordMemory memory{epochs};
-};
-
-/// Another thread, pinned for reading as long as this lives.
-class Reader {
- public:
-  explicit Reader(Place& place)
-      : thread_([this, &place] {
-          const ReadPin pin(place.epochs, place.slot());
-          pinned_.count_down();
-          go_.wait();
-        }) {
-    pinned_.wait();
-  }
-  ~Reader() { go_.count_down(); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-
- private:
-  std::latch pinned_{1};
-  std::latch go_{1};
-  std::jthread thread_;
-};
 
 /// Hands blocks from one thread to another, a few at a time.
 /// Thread safety: *synchronized*.
@@ -410,89 +348,6 @@ TEST_CASE("readers on many threads find whole blocks while others replace them",
   });
   CHECK(looked.load() > 0);
   for (const auto& at : shown) CHECK(at.load() != nullptr);
-}
-
-TEST_CASE("what a thread has retired is put away in short steps", "[record_memory]") {
-  using Compaction = RecordMemory::Compaction;
-  constexpr std::size_t k_bytes = 400;
-  constexpr std::size_t k_magazines = 150;
-  constexpr std::size_t k_step_bytes_max = 64 * 61 * k_bytes;
-  Place place;
-  // Of the generation that leaves in the first case, of the one that stays in the other.
-  const bool leaves = GENERATE(true, false);
-  // Of a smaller class, which is put away first: a step may end where it does.
-  const std::size_t small_bytes = 8 * GENERATE(range(std::size_t{1}, std::size_t{49}));
-  const auto retire_many = [&] {
-    std::vector<Block> blocks;
-    for (std::uint64_t i = 0; i < 61 * 60; ++i) blocks.push_back(place.allocate(small_bytes, i));
-    for (std::uint64_t i = 0; i < 61 * k_magazines; ++i) blocks.push_back(place.allocate(k_bytes, i));
-    const Reader reader(place);
-    for (const Block& block : blocks) place.retire(block);
-  };
-  std::size_t most = 0;
-  const auto compact_until = [&](Compaction state) {
-    while (place.memory.compaction() != state) {
-      const ReadPin pin(place.epochs, place.slot());
-      const std::size_t before = place.memory.retired_bytes();
-      expect(place.memory.step_compaction() == RecordMemory::Step::done, "a step waits");
-      most = std::max(most, before - place.memory.retired_bytes());
-    }
-  };
-  if (leaves) retire_many();
-  {
-    const ReadPin pin(place.epochs, place.slot());
-    REQUIRE(place.memory.begin_compaction(place.memory.carved_bytes() + k_mib));
-  }
-  compact_until(Compaction::moving);
-  if (!leaves) retire_many();
-  {
-    const ReadPin pin(place.epochs, place.slot());
-    place.memory.moved_all();
-  }
-  compact_until(Compaction::none);
-  CHECK(most > 0);
-  CHECK(most <= k_step_bytes_max);
-  CHECK(place.memory.retired_bytes() == 0);
-  // Nothing that was retired is lost where it stays.
-  const std::size_t carved = place.memory.carved_bytes();
-  for (std::uint64_t i = 0; !leaves && i < 61 * (k_magazines - 2); ++i) (void)place.allocate(k_bytes, i);
-  CHECK(place.memory.carved_bytes() <= carved + k_mib);
-}
-
-TEST_CASE("one call looks through a few retired magazines, however many wait", "[record_memory]") {
-  constexpr std::size_t k_bytes = 400;
-  constexpr std::size_t k_magazine_bytes = 61 * k_bytes;
-  Place place;
-  std::vector<Block> old;
-  for (std::uint64_t i = 0; i < 61 * 200; ++i) old.push_back(place.allocate(k_bytes, i));
-  const auto compact_until = [&](RecordMemory::Compaction state) {
-    while (place.memory.compaction() != state) {
-      const ReadPin pin(place.epochs, place.slot());
-      expect(place.memory.step_compaction() == RecordMemory::Step::done, "a step waits");
-    }
-  };
-  {
-    const ReadPin pin(place.epochs, place.slot());
-    REQUIRE(place.memory.begin_compaction(place.memory.carved_bytes()));
-  }
-  compact_until(RecordMemory::Compaction::moving);
-  {
-    // All that is retired stays in limbo: of the generation that leaves.
-    const Reader reader(place);
-    for (const Block& block : old) place.retire(block);
-  }
-  place.epochs.advance();
-  std::size_t before = place.memory.retired_bytes();
-  REQUIRE(before >= 190 * k_magazine_bytes);
-  std::size_t most = 0;
-  for (int i = 0; i < 100; ++i) {
-    (void)place.allocate(k_bytes);
-    const std::size_t after = place.memory.retired_bytes();
-    most = std::max(most, before - after);
-    before = after;
-  }
-  CHECK(most <= 4 * k_magazine_bytes);
-  CHECK(before == 0);
 }
 
 TEST_CASE("without memory an allocation returns null, and works again once some was given back", "[record_memory]") {
