@@ -1,10 +1,10 @@
 #include "store/catalog.h"
 
+#include "base/control_record.h"
 #include "base/park.h"
 #include "store/checks.h"
 #include "store/space_operations.h"
 #include "store/store_core.h"
-#include "wal/control_fields.h"
 
 #include <algorithm>
 #include <chrono>
@@ -37,7 +37,7 @@ std::string encode_space(std::uint32_t id) {
 
 std::optional<std::uint32_t> decode_space(std::string_view bytes) {
   try {
-    const auto unpacked = wal::unpack_fields(std::as_bytes(std::span(bytes)));
+    const auto unpacked = base::unpack_fields(std::as_bytes(std::span(bytes)));
     return std::get<0>(unpacked.get().as<std::tuple<std::uint32_t>>());
   } catch (const std::bad_alloc&) {
     // Says nothing about the bytes.
@@ -208,6 +208,12 @@ std::optional<std::vector<std::shared_ptr<SpaceCore>>> StoreCore::settled_spaces
   const std::unique_lock changes(changes_mutex_, std::try_to_lock);
   if (!changes.owns_lock() || !is_open() || !dropped_.empty()) return std::nullopt;
   return all_spaces();
+}
+
+std::optional<StoreCore::Unchanging> StoreCore::unchanging_spaces() {
+  const std::unique_lock changes(changes_mutex_, std::try_to_lock);
+  if (!changes.owns_lock() || !is_open()) return std::nullopt;
+  return Unchanging{all_spaces(), next_space_id_};
 }
 
 std::vector<std::string> StoreCore::spaces() const {

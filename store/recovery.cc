@@ -1,5 +1,6 @@
 #include "base/assert.h"
 #include "base/park.h"
+#include "base/planted.h"
 #include "base/simulation.h"
 #include "store/catalog.h"
 #include "store/checks.h"
@@ -8,9 +9,9 @@
 
 #include <algorithm>
 
-/// Opening: the log's records go into tables by the number of their space, in
-/// any order, a record where the table holds none of a higher number. Once all
-/// are in, the catalog says which of the tables are spaces.
+/// Opening: what the checkpoint holds (store/restore.cc) and the log's records go into tables by the number of their
+/// space, in any order, a record where the table holds none of a higher number. Once all are in, the catalog says which
+/// of the tables are spaces.
 namespace actable::store {
 
 Result<std::shared_ptr<StoreCore>> StoreCore::open(Options options, base::FileSystem& files, OptionChecks checks) {
@@ -50,6 +51,7 @@ Result<void> StoreCore::start() {
   ACTABLE_FAIL_POINT("recovery.log_opened");
   // The thread's context for replaying was made without a log.
   contexts_.forget(base::thread_index());
+  remove_checkpoint_leftovers();
   auto own = context();
   if (!own) return std::unexpected(own.error());
   if (auto adopted = adopt_spaces(**own); !adopted) return adopted;
@@ -57,7 +59,8 @@ Result<void> StoreCore::start() {
   // Open, and not a write taken.
   ACTABLE_FAIL_POINT("recovery.recovered");
   const RecoveryStats& recovered = log_->recovery();
-  report(LogLevel::info, "opened " + options_.directory.string() + ": " + std::to_string(recovered.records_applied) +
+  const std::uint64_t records = recovered.records_applied - restored_.records_applied + restored_.checkpoint_records;
+  report(LogLevel::info, "opened " + options_.directory.string() + ": " + std::to_string(records) +
                              " records recovered, " + std::to_string(recovered.records_discarded) +
                              " beyond the cut discarded, in " + std::to_string(recovered.duration.count()) + " us");
   return {};
@@ -66,14 +69,14 @@ Result<void> StoreCore::start() {
 Result<void> StoreCore::start_log() {
   wal::Recovery recovery;
   ThreadContext* own = nullptr;
-  recovery.begin = [this, &own](std::uint64_t seed) -> Result<void> {
-    hash_seed_ = seed;
+  recovery.begin = [this, &own](const wal::Identity& identity, bool fresh) -> Result<wal::Basis> {
+    hash_seed_ = identity.hash_seed;
     auto found = context();
     if (!found) return std::unexpected(found.error());
     own = *found;
     auto catalog = recovered_space(k_catalog_id);
     if (!catalog) return std::unexpected(catalog.error());
-    return {};
+    return restore(identity, fresh);
   };
   recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
   auto log = wal::Log::open(options_, files_, epochs_, recovery, lock_.get());
@@ -97,28 +100,49 @@ Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& reco
   }
   next_space_id_ = std::max(next_space_id_, record.space + 1);
   if (record.space == k_catalog_id && !record.tombstone) {
-    const auto id = decode_space(record.value);
-    if (!id || *id == k_catalog_id || *id > k_space_id_max)
-      return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
-                                          " names a space in a way that this version cannot read");
-    next_space_id_ = std::max(next_space_id_, *id + 1);
+    if (auto checked = check_catalog_entry(record.seq, record.value); !checked) return checked;
   }
   auto space = recovered_space(record.space);
   if (!space) return std::unexpected(space.error());
   const std::uint64_t hash = (*space)->hash(record.key);
+  // The checkpoint has what became of it (rule 8): an erased key must not come back.
+  if (record.seq < restoring_.groups[checkpoint::group_of(hash)].cut && !ACTABLE_PLANTED(log_below_cut_applied)) {
+    ++restored_.records_applied;
+    return {};
+  }
+  return put_recovered(context, **space, hash, record);
+}
+
+Result<void> StoreCore::check_catalog_entry(Seq seq, std::string_view value) {
+  const auto id = decode_space(value);
+  if (!id || *id == k_catalog_id || *id > k_space_id_max)
+    return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(seq) +
+                                        " names a space in a way that this version cannot read");
+  next_space_id_ = std::max(next_space_id_, *id + 1);
+  return {};
+}
+
+Result<void> StoreCore::put_recovered(ThreadContext& context, SpaceCore& space, std::uint64_t hash,
+                                      const wal::LogRecord& record) {
   // A pin for each record: what is replaced can be used again on the way.
   const base::WritePin pin(epochs_, context.slot);
   table::Position position{};
-  table::HashTable& table = (*space)->table();
-  if (!table.locate(context.cache(), hash, record.key, position)) return no_memory("the recovered table");
-  if (position.seq() >= record.seq) return {};
-  table::Record* const fresh =
-      table::Record::make(*memory_, context.cache(), record.key, record.value, record.tombstone);
-  if (fresh == nullptr) return no_memory("a recovered record");
-  fresh->number(record.seq);
-  const bool published = table.publish(position, hash, fresh);
-  ACTABLE_ASSERT(published);  // Nobody else writes yet.
-  (*space)->replaced(context, hash, position, *fresh);
+  table::HashTable& table = space.table();
+  table::Record* fresh = nullptr;
+  // Other threads may be putting the file's other records into the same bucket.
+  while (true) {
+    if (!table.locate(context.cache(), hash, record.key, position)) return no_memory("the recovered table");
+    if (position.seq() >= record.seq) break;
+    if (fresh == nullptr) {
+      fresh = table::Record::make(*memory_, context.cache(), record.key, record.value, record.tombstone);
+      if (fresh == nullptr) return no_memory("a recovered record");
+      fresh->number(record.seq);
+    }
+    if (!table.publish(position, hash, fresh)) continue;
+    space.replaced(context, hash, position, *fresh);
+    return {};
+  }
+  if (fresh != nullptr) memory_->retire(context.cache(), fresh, fresh->bytes());
   return {};
 }
 

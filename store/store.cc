@@ -83,6 +83,15 @@ Result<Seq> Store::sync() {
   return core_->sync();
 }
 
+Result<void> Store::checkpoint() {
+  if (core_ == nullptr) return moved_from();
+  return store::guarded("the checkpoint", [&] { return core_->checkpoint(); });
+}
+
+void Store::cancel_checkpoint() noexcept {
+  if (core_ != nullptr) core_->checkpointer().cancel();
+}
+
 StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_->stats(); }
 
 Result<void> Store::close() {

@@ -15,7 +15,8 @@ StoreCore::StoreCore(Options options, base::FileSystem& files)
       files_(files),
       shard_map_(options_.shards == 0 ? routing::default_shards() : options_.shards),
       memory_(std::make_unique<base::RecordMemory>(epochs_)),
-      maintenance_(*this, shard_map_.shards()) {}
+      maintenance_(*this, shard_map_.shards()),
+      checkpointer_(*this, files) {}
 
 StoreCore::~StoreCore() {
   (void)close();
@@ -205,6 +206,10 @@ StoreStats StoreCore::stats() {
   if (log != nullptr) {
     stats.log = log->stats();
     stats.recovery = log->recovery();
+    stats.recovery.records_applied -= restored_.records_applied;
+    stats.recovery.checkpoint_records = restored_.checkpoint_records;
+    stats.recovery.checkpoint_bytes = restored_.checkpoint_bytes;
+    stats.checkpoint = checkpointer_.stats();
     stats.durable_lag = log->lag();
     stats.read_only = log->refuses_writes();
     if (stats.read_only) stats.read_only_reason = log->failure();
@@ -221,6 +226,33 @@ StoreStats StoreCore::stats() {
     }
   }
   return stats;
+}
+
+Result<Checkpointed> StoreCore::step_checkpoint() {
+  if (!is_open()) return closed_error();
+  auto own = context();
+  if (!own) return std::unexpected(std::move(own.error()));
+  return checkpointer_.step(**own);
+}
+
+Result<void> StoreCore::checkpoint() {
+  if (options_.directory.empty()) {
+    return base::failure(ErrorCode::unsupported,
+                         "this store is pure memory (Options::directory is empty): there is nothing to write to");
+  }
+  const std::uint64_t pass = checkpointer_.ask();
+  while (checkpointer_.ended() < pass) {
+    auto stepped = step_checkpoint();
+    if (!stepped) return std::unexpected(std::move(stepped.error()));
+    if (*stepped == Checkpointed::working) continue;
+    const Seq awaited = checkpointer_.awaited();
+    const std::shared_ptr<wal::Log> log = find_log();
+    if (awaited != 0 && log != nullptr && log->wait_durable(awaited)) continue;
+    // Another thread's step, or spaces that are being made or dropped.
+    ACTABLE_YIELD("store.yield");
+    sched_yield();
+  }
+  return checkpointer_.outcome();
 }
 
 Result<Maintained> StoreCore::maintain(unsigned shard) {
@@ -277,6 +309,7 @@ Result<void> StoreCore::close() {
 
   Result<void> closed{};
   if (log_ != nullptr) {
+    checkpointer_.stop();
     closed = log_->close();
     durable_at_close_.store(log_->durable(), std::memory_order_release);
     log_.reset();

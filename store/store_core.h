@@ -5,6 +5,7 @@
 #include "base/record_memory.h"
 #include "base/simulation.h"
 #include "routing/shard_map.h"
+#include "store/checkpointer.h"
 #include "store/maintenance.h"
 #include "store/sampler.h"
 #include "store/space_core.h"
@@ -86,6 +87,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// an open space: closing takes the log away once no such pin is left.
   [[nodiscard]] wal::Log* log() noexcept { return log_.get(); }
   [[nodiscard]] std::shared_ptr<wal::Log> share_log() const noexcept { return log_; }
+  /// A share of the log for a caller that is not pinned; null when closed or pure memory.
+  [[nodiscard]] std::shared_ptr<wal::Log> find_log() const noexcept;
 
   /// One bounded step of a shard's maintenance; see Maintenance. Fails with closed,
   /// overloaded (more than `k_threads_max` threads) and no_memory; it may be called
@@ -98,6 +101,13 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// Has the next steps give all memory back that they can.
   void ask_for_compaction() noexcept { maintenance_.ask_for_compaction(); }
 
+  /// Writes a checkpoint, or waits for the one that is under way. Fails as `Store::checkpoint`.
+  [[nodiscard]] Result<void> checkpoint();
+  /// One bounded step; see Checkpointer. Fails with closed, overloaded, and as the
+  /// checkpoint does that it ends.
+  [[nodiscard]] Result<Checkpointed> step_checkpoint();
+  [[nodiscard]] Checkpointer& checkpointer() noexcept { return checkpointer_; }
+
   /// True from opening to closing. For pinned callers: while it is, what they use
   /// stays.
   [[nodiscard]] bool is_open() const noexcept { return state_.load(std::memory_order_acquire) == State::open; }
@@ -107,6 +117,13 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   /// The same, if there is no table beside theirs: no space is being made or dropped,
   /// and none that was is still in use. The caller is not pinned.
   [[nodiscard]] std::optional<std::vector<std::shared_ptr<SpaceCore>>> settled_spaces();
+  /// All spaces, where none is being made or dropped, and which numbers have not been
+  /// given to any.
+  struct Unchanging {
+    std::vector<std::shared_ptr<SpaceCore>> spaces;
+    std::uint32_t next_space_id;
+  };
+  [[nodiscard]] std::optional<Unchanging> unchanging_spaces();
   /// Gives back a part of what spaces held that were dropped; false where there is
   /// nothing to give back, somebody is still in it, or spaces are being made or
   /// dropped. The caller is not pinned.
@@ -169,8 +186,20 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<void> start();
   [[nodiscard]] Result<void> start_log();
   [[nodiscard]] Result<void> apply(ThreadContext& context, const wal::LogRecord& record);
+  /// A key's version that was found, unless the table holds a newer one.
+  [[nodiscard]] Result<void> put_recovered(ThreadContext& context, SpaceCore& space, std::uint64_t hash,
+                                           const wal::LogRecord& record);
+  [[nodiscard]] Result<void> check_catalog_entry(Seq seq, std::string_view value);
   [[nodiscard]] Result<void> adopt_spaces(ThreadContext& context);
   [[nodiscard]] Result<SpaceCore*> recovered_space(std::uint32_t id);
+
+  // The checkpoint before the log (restore.cc).
+  [[nodiscard]] Result<wal::Basis> restore(const wal::Identity& identity, bool fresh);
+  [[nodiscard]] Result<void> read_checkpoint();
+  [[nodiscard]] Result<void> read_checkpoint_file(ThreadContext& context, const checkpoint::FileEntry& file);
+  [[nodiscard]] Result<void> restore(ThreadContext& context, std::uint64_t file, const checkpoint::Record& record);
+  [[nodiscard]] Result<std::set<std::uint64_t>> checkpoint_files_there();
+  void remove_checkpoint_leftovers() noexcept;
 
   // The catalog (catalog.cc): space 0, whose keys are the names of the others.
   [[nodiscard]] Result<std::shared_ptr<SpaceCore>> make_space(std::uint32_t id, std::string_view name,
@@ -189,8 +218,6 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<ThreadContext*> new_context(unsigned index);
   [[nodiscard]] static Result<ThreadContext*> no_context();
   void watch_pins();
-  /// A share of the log for a caller that is not pinned; null when closed or pure memory.
-  [[nodiscard]] std::shared_ptr<wal::Log> find_log() const noexcept;
   /// The log, to ask whether a write of that number is on disk. Fails as wait_durable.
   [[nodiscard]] Result<std::shared_ptr<wal::Log>> log_for(Seq seq) const;
   void report(LogLevel level, const std::string& message) const;
@@ -225,6 +252,9 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   std::vector<Dropped> dropped_;
   // Only while recovering: tables by space number, in use or not.
   std::unordered_map<std::uint32_t, std::shared_ptr<SpaceCore>> recovering_;
+  // Only while recovering: the checkpoint, without files if there is none.
+  checkpoint::Manifest restoring_;
+  RecoveryStats restored_;
 
   // Held while options change.
   mutable std::mutex tuning_mutex_;
@@ -243,6 +273,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   std::shared_ptr<wal::Log> log_;
   std::atomic<Seq> durable_at_close_{0};
   Maintenance maintenance_;
+  Checkpointer checkpointer_;
 };
 
 }  // namespace actable::store

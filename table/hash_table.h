@@ -90,11 +90,12 @@ struct Position {
 
 /// How far a scan has come: the hashes in [first, end) are being walked, bucket
 /// by bucket; those below `first` are done, and in `bucket` those below `at`
-/// too. `end` 0 stands for 2^64.
+/// too. `limit` is where the scan ends. As an end, 0 stands for 2^64.
 struct ScanPosition {
   std::uint64_t first = 0;
-  std::uint64_t at = 0;
+  std::uint64_t at = first;
   std::uint64_t end = 0;
+  std::uint64_t limit = 0;
   std::uint32_t bucket = 0;
   bool begun = false;
   bool done = false;

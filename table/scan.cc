@@ -2,7 +2,7 @@
 #include "table/hash_range.h"
 #include "table/hash_table.h"
 
-/// Walking the table; see ScanPosition.
+/// Walking the table, or a range of its hashes; see ScanPosition.
 ///
 /// The hashes of one segment, as it was when the scan came to it, are walked
 /// bucket by bucket. If the segment splits meanwhile, its parts have the same
@@ -10,6 +10,12 @@
 /// same bucket of each part, one part a step. If it is merged with another, what
 /// the other held is left to the walk of the other's hashes.
 namespace actable::table {
+namespace {
+
+/// Of two ends, of which 0 stands for 2^64.
+std::uint64_t earlier_end(std::uint64_t a, std::uint64_t b) noexcept { return a - 1 < b - 1 ? a : b; }
+
+}  // namespace
 
 Segment& HashTable::whole_segment_for(std::uint64_t hash) const noexcept {
   Segment* segment = segment_for(hash);
@@ -29,12 +35,13 @@ void HashTable::scan(ScanPosition& position, const std::function<void(const Reco
   if (position.done) return;
   if (!position.begun) {
     position.begun = true;
-    position.end = end_hash(*segment_for(position.first));
+    position.end = earlier_end(end_hash(*segment_for(position.first)), position.limit);
   }
   Segment& segment = whole_segment_for(position.at);
   const std::uint64_t end = end_hash(segment);
   // A segment may begin before what is left to walk, or end after it: one that is
-  // being split, of which a part was walked already, or one that was merged.
+  // being split, of which a part was walked already, one that was merged, or one at
+  // an end of the scan.
   const bool within = first_hash(segment) >= position.at && end - 1 <= position.end - 1;
   for_each_word(segment, position.bucket, [&](std::uint64_t word) {
     if (slot::tombstone(word)) return;
@@ -52,10 +59,10 @@ void HashTable::scan(ScanPosition& position, const std::function<void(const Reco
   if (++position.bucket < Segment::k_home_buckets) return;
   position.bucket = 0;
   position.first = position.at = position.end;
-  if (position.end == 0) {
+  if (position.end == position.limit) {
     position.done = true;
   } else {
-    position.end = end_hash(*segment_for(position.first));
+    position.end = earlier_end(end_hash(*segment_for(position.first)), position.limit);
   }
 }
 

@@ -1,70 +1,57 @@
 #include "wal/identity.h"
 
-#include "base/bytes.h"
-#include "base/hash.h"
+#include "base/control_record.h"
 #include "base/park.h"
 #include "base/simulation.h"
-#include "wal/control_fields.h"
 #include "wal/format.h"
 
 #include <array>
 #include <exception>
 #include <new>
+#include <span>
+#include <string_view>
 #include <vector>
 
 namespace actable::wal {
 namespace {
 
-// "ACTABLE1", then the length of what follows, then its checksum, then a
-// msgpack array, to which later versions may append.
+// "ACTABLE1".
 constexpr std::uint64_t k_magic = 0x31454c4241544341;
-constexpr std::size_t k_head_bytes = 24;
 constexpr std::size_t k_file_bytes_max = 4096;
-constexpr std::uint64_t k_salt = 0;
 
 std::vector<std::byte> encode(const Identity& identity) {
   msgpack::sbuffer packed;
   msgpack::pack(packed, std::array<std::uint64_t, 5>{identity.format_version, identity.store_id, identity.hash_seed,
                                                      identity.first_generation, identity.first_frame});
-  std::vector<std::byte> bytes(k_head_bytes + packed.size());
-  const auto body = std::as_bytes(std::span(packed.data(), packed.size()));
-  std::copy(body.begin(), body.end(), bytes.begin() + k_head_bytes);
-  base::store_le(bytes.data(), k_magic);
-  base::store_le(bytes.data() + 8, std::uint64_t{packed.size()});
-  base::store_le(bytes.data() + 16, base::checksum(body, k_salt + packed.size()));
-  return bytes;
+  return base::seal_control_record(k_magic, std::span(packed.data(), packed.size()));
 }
 
 Result<Identity> decode(std::span<const std::byte> bytes, const std::filesystem::path& path) {
-  const auto damaged = [&path](const char* what, std::size_t offset) {
-    return fail(ErrorCode::corrupt, path.string() + ": " + what + " at offset " + std::to_string(offset) +
+  const auto damaged = [&path](std::string_view what, std::size_t offset) {
+    return fail(ErrorCode::corrupt, path.string() + ": " + std::string(what) + " at offset " + std::to_string(offset) +
                                         "; restore this file from a backup of the directory");
   };
-  if (bytes.size() < k_head_bytes || base::load_le<std::uint64_t>(bytes.data()) != k_magic) {
-    return damaged("this is no store's identity, damaged", 0);
-  }
-  const auto body_bytes = base::load_le<std::uint64_t>(bytes.data() + 8);
-  if (body_bytes != bytes.size() - k_head_bytes) return damaged("damaged length", 8);
-  const auto body = bytes.subspan(k_head_bytes);
-  if (base::load_le<std::uint64_t>(bytes.data() + 16) != base::checksum(body, k_salt + body_bytes)) {
-    return damaged("checksum does not match", 16);
+  const auto body = base::open_control_record(k_magic, bytes);
+  if (!body) {
+    return damaged(body.error().offset == 0 ? "this is no store's identity, damaged" : body.error().what,
+                   body.error().offset);
   }
   try {
-    const auto unpacked = unpack_fields(body);
+    const auto unpacked = base::unpack_fields(*body);
     const auto fields = unpacked.get().as<std::vector<std::uint64_t>>();
-    if (fields.empty()) return damaged("no fields", k_head_bytes);
+    if (fields.empty()) return damaged("no fields", base::k_control_head_bytes);
     if (fields[0] > k_format_version) {
       return fail(ErrorCode::unsupported, path.string() + ": written in format " + std::to_string(fields[0]) +
                                               ", this build reads up to " + std::to_string(k_format_version) +
                                               "; open it with a newer version");
     }
-    if (fields.size() < 5) return damaged("fields missing", k_head_bytes);
+    if (fields.size() < 5) return damaged("fields missing", base::k_control_head_bytes);
     return Identity{static_cast<std::uint32_t>(fields[0]), fields[1], fields[2], fields[3], fields[4]};
   } catch (const std::bad_alloc&) {
     // Says nothing about the bytes.
     throw;
   } catch (const std::exception&) {
-    return damaged("fields cannot be read", k_head_bytes);
+    return damaged("fields cannot be read", base::k_control_head_bytes);
   }
 }
 

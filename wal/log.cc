@@ -80,12 +80,18 @@ Result<std::optional<std::filesystem::path>> Log::check_unidentified() {
   return options_.directory / first;
 }
 
-Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& recovery) {
+Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& recovery, const Basis& basis) {
   auto listed = list_segments(files_, options_.directory, identity_.store_id);
   if (!listed) return std::unexpected(listed.error());
   segments = std::move(*listed);
   auto end = replay(options_.directory, identity_, segments, recovery.apply);
   if (!end) return end;
+  if (end->cut < basis.cut_min) {
+    return fail(ErrorCode::corrupt, segments[end->segment].path.string() + ": offset " + std::to_string(end->offset) +
+                                        ": the log ends before what the checkpoint holds (it reads back up to number " +
+                                        std::to_string(end->cut - 1) + ", and was on disk up to " +
+                                        std::to_string(basis.cut_min - 1) + "); restore the directory from a backup");
+  }
   // All is read; nothing has been changed.
   ACTABLE_FAIL_POINT("recovery.replayed");
   recovery_.cut = end->cut;
@@ -134,7 +140,8 @@ Result<void> Log::start(const Recovery& recovery) {
   }
   identity_ = fresh ? make_identity() : **found;
   epochs_.begin_replay();
-  if (auto begun = recovery.begin(identity_.hash_seed); !begun) return begun;
+  const auto basis = recovery.begin(identity_, fresh);
+  if (!basis) return std::unexpected(basis.error());
 
   Segments segments(files_, options_.directory, identity_.store_id, options_.segment_bytes);
   LogEnd end;
@@ -142,7 +149,7 @@ Result<void> Log::start(const Recovery& recovery) {
   Seq continue_at = base::first_seq_of(1);
   if (!fresh) {
     std::vector<SegmentFile> listed;
-    auto recovered = recover(listed, recovery);
+    auto recovered = recover(listed, recovery, *basis);
     if (!recovered) return std::unexpected(recovered.error());
     end = std::move(*recovered);
     continue_at = end.clean || ACTABLE_PLANTED(numbers_continue_at_cut)
@@ -167,9 +174,9 @@ Result<void> Log::start(const Recovery& recovery) {
   auto queue = files_.make_queue(options_.log_io);
   if (!queue) return std::unexpected(queue.error());
   if (lock_ != nullptr) (*queue)->hold(*lock_);
-  continue_at = epochs_.restart_at(continue_at);
+  continue_at = epochs_.restart_at(std::max(continue_at, basis->numbers_min));
   durable_.begin_at(continue_at);
-  WriterConfig config{identity_.store_id,     end.era + 1, end.next_frame, options_.write_interval,
+  WriterConfig config{identity_.store_id,     end.era + 1,       end.next_frame, options_.write_interval,
                       options_.sync_interval, options_.log_nice, options_.log};
   writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
                                      std::move(*queue), durable_);

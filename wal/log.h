@@ -22,10 +22,19 @@
 
 namespace actable::wal {
 
+/// What the log is to be held to, by who restores something else before it.
+struct Basis {
+  /// The log is damaged unless its cut is at or above it.
+  Seq cut_min = 0;
+  /// Numbers continue at or above it.
+  Seq numbers_min = 0;
+};
+
 /// What recovery needs of its caller.
 struct Recovery {
-  /// Told the seed of the key hash before the first record.
-  std::function<Result<void>(std::uint64_t hash_seed)> begin;
+  /// Told before the first record which store it is; `fresh`: it has just been made up,
+  /// and nothing is on disk.
+  std::function<Result<Basis>(const Identity& identity, bool fresh)> begin;
   Apply apply;
 };
 
@@ -141,7 +150,8 @@ class Log {
   Log(const Options& options, base::FileSystem& files, base::Epochs& epochs, const base::DirectoryLock* lock);
 
   [[nodiscard]] Result<void> start(const Recovery& recovery);
-  [[nodiscard]] Result<LogEnd> recover(std::vector<SegmentFile>& segments, const Recovery& recovery);
+  [[nodiscard]] Result<LogEnd> recover(std::vector<SegmentFile>& segments, const Recovery& recovery,
+                                       const Basis& basis);
   [[nodiscard]] Result<std::optional<std::filesystem::path>> check_unidentified();
   [[nodiscard]] std::unexpected<Error> read_only_error() const;
 

@@ -227,7 +227,7 @@ class Writer {
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> idle_{false};
-  std::atomic<std::uint64_t> next_frame_shared_{0};
+  std::atomic<std::uint64_t> next_frame_shared_;
   std::atomic<std::int64_t> unsynced_since_shared_{0};
   std::atomic<std::int64_t> passed_at_{Clock::now().time_since_epoch().count()};
 

@@ -19,6 +19,10 @@ struct RecoveryStats {
   /// had been promised for.
   std::uint64_t records_discarded = 0;
   std::uint64_t log_bytes = 0;
+  /// Of the checkpoint that the log went on from; 0 without one. Records of the log that
+  /// it held already do not count as applied.
+  std::uint64_t checkpoint_records = 0;
+  std::uint64_t checkpoint_bytes = 0;
   std::chrono::microseconds duration{0};
   /// True when the store before had been closed, not killed.
   bool clean = false;
@@ -50,6 +54,28 @@ struct LogStats {
   /// Syncs by how long they took: element i counts those of less than 2^i
   /// microseconds and not less than half of it, the last one all longer ones too.
   std::vector<std::uint64_t> sync_durations{};
+};
+
+/// See `Store::checkpoint`.
+struct CheckpointStats {
+  /// True while one is being written, and how much has been so far.
+  bool running = false;
+  std::uint64_t written_bytes = 0;
+  /// How many this opening of the store has written, and how many it began and could not
+  /// finish.
+  std::uint64_t passes = 0;
+  std::uint64_t failures = 0;
+  /// Why the last one was not finished; empty when it was.
+  std::string failure{};
+  /// How long the last one took.
+  std::chrono::microseconds duration{0};
+  /// What is on disk, 0 without a checkpoint: how often a part of it was replaced in the
+  /// life of the store, the highest number below which a part has every write, and its
+  /// records and bytes.
+  std::uint64_t serial = 0;
+  Seq cut = 0;
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
 };
 
 struct MemoryStats {
@@ -85,6 +111,7 @@ struct StoreStats {
   std::string read_only_reason{};
   RecoveryStats recovery{};
   LogStats log{};
+  CheckpointStats checkpoint{};
   MemoryStats memory{};
   /// Places of threads that have used this store and are taken by a live
   /// thread, at most `k_threads_max`; ended threads leave theirs to new ones.

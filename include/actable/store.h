@@ -107,6 +107,24 @@ class Store {
   /// the value is `durable_seq()`, which covers them all. Fails as `wait_durable`.
   [[nodiscard]] Result<Seq> sync();
 
+  /// Writes what the logged spaces hold to files of its own, a *checkpoint*: opening the
+  /// store reads it and only the part of the log that came later, and the log's older
+  /// segments are used again. Reads and writes go on meanwhile. Takes one read of
+  /// everything and one write to the disk; returns when all of that is on disk. Where one
+  /// is being written already, waits for that one. After a crash at any moment the store
+  /// opens with the old checkpoint or the new one, and the same content. Fails with
+  ///   unsupported  the store is pure memory
+  ///   read_only    the log failed; what the last checkpoint says still holds
+  ///   io_error     a file of the checkpoint cannot be written, say because the disk is
+  ///                full; the one before is as it was, and reads, writes and the log go on
+  ///   closed       the store is closing, or `cancel_checkpoint` was called
+  ///   overloaded, no_memory, as for a write; the checkpoint before is as it was
+  [[nodiscard]] Result<void> checkpoint();
+
+  /// Ends a checkpoint that is being written, soon; the one before is as it was, but for
+  /// parts that were finished.
+  void cancel_checkpoint() noexcept;
+
   [[nodiscard]] StoreStats stats() const;
 
   /// Syncs, then lets go of the files and of all memory. Operations that run

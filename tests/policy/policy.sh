@@ -8,7 +8,7 @@ shopt -s nullglob globstar
 rule=${1:?"usage: policy.sh floors|public_headers|file_length|leftovers|listed [ROOT]"}
 cd "${2:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 
-floors=(base debug table wal cache routing store actors)
+floors=(base debug table wal checkpoint cache routing store actors)
 programs=(shell benchmarks examples)
 breaches=0
 
@@ -38,10 +38,10 @@ floors_below() { # FOLDER
     base) echo base ;;
     debug) echo debug base ;;
     table) echo table base ;;
-    wal | cache | routing) echo "$1" table base ;;
-    store) echo store cache routing wal table base ;;
-    actors | benchmarks) echo "$1" actors store cache routing wal table debug base ;;
-    shell) echo shell store cache routing wal table debug base ;; # the actors are the live process's
+    wal | checkpoint | cache | routing) echo "$1" table base ;;
+    store) echo store cache routing wal checkpoint table base ;;
+    actors | benchmarks) echo "$1" actors store cache routing wal checkpoint table debug base ;;
+    shell) echo shell store cache routing wal checkpoint table debug base ;; # the actors are the live process's
     examples) echo examples ;; # examples show the public face, and use nothing else
     tests) echo tests "${floors[@]}" "${programs[@]}" ;;
   esac

@@ -170,7 +170,7 @@ TEST_CASE("a consumer that cannot begin ends the opening with its reason, and th
   SimulatedDisk disk;
   base::Epochs epochs;
   Recovery recovery;
-  recovery.begin = [](std::uint64_t) -> Result<void> { return fail(ErrorCode::no_memory, "full"); };
+  recovery.begin = [](const Identity&, bool) -> Result<Basis> { return fail(ErrorCode::no_memory, "full"); };
   recovery.apply = [](const LogRecord&) -> Result<void> { return {}; };
   CHECK(outcome(Log::open(k_options, disk, epochs, recovery)) == "no_memory");
   CHECK(disk.names().empty());
@@ -189,7 +189,7 @@ TEST_CASE("while a log is read back no tombstone may be dropped, and afterwards 
   REQUIRE(epochs.tombstones_before() > 0);
   std::vector<base::Epoch> seen;
   Recovery recovery;
-  recovery.begin = [&](std::uint64_t) -> Result<void> {
+  recovery.begin = [&](const Identity&, bool) -> Result<Basis> {
     seen.push_back(epochs.tombstones_before());
     return {};
   };

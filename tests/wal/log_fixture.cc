@@ -92,8 +92,8 @@ std::vector<FrameOnDisk> frames_on(SimulatedDisk& disk, const Options& options) 
 
 Result<void> Life::open(base::FileSystem& files, const Options& options) {
   wal::Recovery recovery;
-  recovery.begin = [this](std::uint64_t hash_seed) -> Result<void> {
-    hash_seed_ = hash_seed;
+  recovery.begin = [this](const wal::Identity& identity, bool) -> Result<wal::Basis> {
+    hash_seed_ = identity.hash_seed;
     return {};
   };
   recovery.apply = [this](const wal::LogRecord& record) -> Result<void> {

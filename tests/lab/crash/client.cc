@@ -23,9 +23,10 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",       "erase",      "batch",         "add",           "drop_space", "sync", "round",
-      "rotate",    "reopen",     "put_sync",      "put_if_absent", "update",     "take", "compare_and_set",
-      "put_large", "shared_put", "shared_update", "shared_batch",  "release"};
+      "put",       "erase",         "batch",         "add",         "drop_space",
+      "sync",      "round",         "rotate",        "reopen",      "checkpoint",
+      "put_sync",  "put_if_absent", "update",        "take",        "compare_and_set",
+      "put_large", "shared_put",    "shared_update", "shared_batch"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -50,31 +51,6 @@ void World::make_spaces(Seq above) {
   }
 }
 
-/// What the log lets go of must be gone from the store: all spaces are dropped,
-/// behind a sync, so that in the log they come before that, and on disk before a
-/// segment is used again.
-void World::release() {
-  const Seq before = sync();
-  const std::vector<std::string> names = store->spaces();
-  for (const std::string& name : names) {
-    const std::size_t gone = history.begin({.key = {"", name}, .value = std::nullopt, .above = before});
-    require(must(store->drop_space(name)), "a space was not there to be dropped");
-    history.returned(gone, store->last_seq());
-  }
-  const Seq above = sync();
-  // Only now: while a space is there its keys are.
-  for (const std::string& name : names) {
-    for (const Key& key : history.keys_of(name)) {
-      const std::size_t gone = history.begin({.key = key, .value = std::nullopt, .above = before});
-      history.returned(gone, above);
-      history.durable(gone);
-    }
-  }
-  wal::Log& log = *store::Access::core(*store).log();
-  log.release_before(log.next_frame());
-  make_spaces(above);
-}
-
 Seq World::sync() {
   const std::vector<std::size_t> writes = history.all_returned();
   const Seq above = store->last_seq();
@@ -83,16 +59,7 @@ Seq World::sync() {
   return above;
 }
 
-/// Does not begin while another client is to be alone.
 void Client::take_step(Step step) {
-  world_.scheduler.await(
-      "release", [this] { return !world_.releasing; }, std::nullopt);
-  ++world_.busy;
-  do_step(step);
-  --world_.busy;
-}
-
-void Client::do_step(Step step) {
   world_.scheduler.note("client " + std::to_string(number_) + ": " + std::string(name_of(step)));
   switch (step) {
     case Step::put:
@@ -132,8 +99,8 @@ void Client::do_step(Step step) {
       return world_.scheduler.pause(25ms);
     case Step::reopen:
       return reopen();
-    case Step::release:
-      return release();
+    case Step::checkpoint:
+      return checkpoint();
   }
 }
 
@@ -295,15 +262,13 @@ void Client::reopen() {
   world_.open();
 }
 
-/// Alone: another client's write would be let go of too.
-void Client::release() {
-  // Another one is about to do the same.
-  if (world_.releasing) return;
-  world_.releasing = true;
-  world_.scheduler.await(
-      "alone", [this] { return world_.busy == 1; }, std::nullopt);
-  world_.release();
-  world_.releasing = false;
+/// Whatever was written before it returns is told from what was not by the history;
+/// the checkpoint itself changes nothing of that.
+void Client::checkpoint() {
+  store::StoreCore& core = store::Access::core(*world_.store);
+  // Of the few keys here a part holds a few.
+  core.checkpointer().set_part_bytes(1 + world_.scheduler.random().below(60'000));
+  must(world_.store->checkpoint());
 }
 
 }  // namespace actable::lab

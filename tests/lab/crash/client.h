@@ -14,7 +14,7 @@
 
 namespace actable::lab {
 
-/// What a client can do. The first nine are what programs are enumerated from.
+/// What a client can do. The first ten are what programs are enumerated from.
 enum class Step : std::uint8_t {
   put,
   erase,
@@ -27,6 +27,9 @@ enum class Step : std::uint8_t {
   /// Puts so much that the log goes on in another segment.
   rotate,
   reopen,
+  /// Writes a checkpoint, in parts, and lets go of the log before it, so that its
+  /// segments are used again.
+  checkpoint,
   put_sync,
   put_if_absent,
   update,
@@ -36,10 +39,8 @@ enum class Step : std::uint8_t {
   shared_put,
   shared_update,
   shared_batch,
-  /// Lets go of all that is in the log, so that its segments are used again.
-  release,
 };
-inline constexpr std::size_t k_enumerated_steps = 9;
+inline constexpr std::size_t k_enumerated_steps = 10;
 inline constexpr std::size_t k_steps = 19;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
@@ -62,16 +63,11 @@ struct World {
   /// Somebody makes or drops a space: the others wait, because the store's own
   /// lock for that is none that the scheduler sees.
   bool catalog_busy = false;
-  /// Clients inside a step, and whether one waits for there to be none.
-  unsigned busy = 0;
-  bool releasing = false;
 
   void open();
   /// Opens the two spaces that clients write to. A space that is not there yet
   /// comes with a number above `above`.
   void make_spaces(Seq above = 0);
-  /// Lets the log use its segments again; nobody else writes meanwhile.
-  void release();
   /// Returns once all writes that have returned are on disk, as the history
   /// then knows. All later ones have numbers above what it returns.
   Seq sync();
@@ -87,7 +83,6 @@ class Client {
   void take_step(Step step);
 
  private:
-  void do_step(Step step);
   [[nodiscard]] Key own_key();
   [[nodiscard]] static Key shared_key(std::uint64_t i) { return {"s", "shared" + std::to_string(i)}; }
   [[nodiscard]] std::string fresh_value(std::size_t bytes);
@@ -109,7 +104,7 @@ class Client {
   void shared_update();
   void drop_space();
   void reopen();
-  void release();
+  void checkpoint();
 
   World& world_;
   const unsigned number_;

@@ -51,7 +51,8 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
     auto& own = program.clients.emplace_back();
     for (std::uint64_t s = 0; s < steps / clients; ++s) {
       auto step = static_cast<Step>(random.below(k_steps));
-      const bool rare = step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::release;
+      const bool rare =
+          step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::checkpoint;
       if (step == Step::reopen || (rare && !random.one_in(6))) step = Step::put;
       own.push_back(step);
     }
@@ -62,7 +63,7 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
 // The seed of a short program's case: this bit, then those of the run's seed,
 // then the program's number. Other cases' seeds lack the bit.
 constexpr std::uint64_t k_short_flag = std::uint64_t{1} << 63;
-constexpr unsigned k_program_bits = 10;
+constexpr unsigned k_program_bits = 11;
 
 std::uint64_t short_seed(std::uint64_t seed, std::uint64_t program) {
   return k_short_flag | ((seed << k_program_bits) & ~k_short_flag) | program;

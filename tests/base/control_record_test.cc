@@ -1,4 +1,4 @@
-#include "wal/control_fields.h"
+#include "base/control_record.h"
 
 #include "tests/support/catch.h"
 
@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace actable::wal {
+namespace actable::base {
 namespace {
 
 [[nodiscard]] bool unpacks(std::string_view bytes) {
@@ -44,4 +44,4 @@ TEST_CASE("a control record's claims are believed as far as its bytes go") {
 }
 
 }  // namespace
-}  // namespace actable::wal
+}  // namespace actable::base

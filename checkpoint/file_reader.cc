@@ -1,0 +1,107 @@
+#include "checkpoint/file_reader.h"
+
+#include "checkpoint/checksum.h"
+
+#include <algorithm>
+#include <string>
+
+namespace actable::checkpoint {
+namespace {
+
+// A block and more, so that most blocks are read in one go.
+constexpr std::size_t k_window_bytes = std::size_t{4} << 20;
+constexpr std::size_t k_record_bytes_max = record_bytes(k_key_bytes_max, k_value_bytes_max);
+
+}  // namespace
+
+std::unexpected<Error> FileReader::corrupt(std::uint64_t offset, const std::string& what) const {
+  return fail(ErrorCode::corrupt, path_.string() + ": offset " + std::to_string(offset) + ": " + what +
+                                      "; restore the directory from a backup");
+}
+
+Result<std::span<const std::byte>> FileReader::bytes_at(std::uint64_t offset, std::size_t bytes) {
+  const auto there = std::min<std::uint64_t>(bytes, entry_.bytes - offset);
+  if (offset < window_begin_ || offset + there > window_begin_ + window_.size()) {
+    window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(k_window_bytes, entry_.bytes - offset)));
+    auto read = file_->read(offset, window_);
+    if (!read) return std::unexpected(read.error());
+    window_.resize(*read);
+    window_begin_ = offset;
+  }
+  const auto found = std::span<const std::byte>(window_).subspan(static_cast<std::size_t>(offset - window_begin_));
+  return found.first(std::min(bytes, found.size()));
+}
+
+Result<FileReader::Block> FileReader::block_at(std::uint64_t offset, std::uint64_t number) {
+  auto head = bytes_at(offset, k_block_header_bytes);
+  if (!head) return std::unexpected(head.error());
+  const auto header = decode_block_header(*head);
+  if (!header || header->file_number != entry_.number || header->number != number) {
+    return corrupt(offset, "there is no block " + std::to_string(number) + " of this file");
+  }
+  auto block = bytes_at(offset, block_bytes(header->payload_bytes));
+  if (!block) return std::unexpected(block.error());
+  const auto sum = whole_block_sum(*header, store_id_, *block);
+  if (!sum) return corrupt(offset, "the block is damaged");
+  if ((header->flags & ~std::uint32_t{BlockHeader::k_piece | BlockHeader::k_last_piece}) != 0) {
+    return fail(ErrorCode::unsupported, path_.string() + ": offset " + std::to_string(offset) +
+                                            ": a kind of block that this build does not know; "
+                                            "open it with a newer version");
+  }
+  return Block{*header, block->subspan(k_block_header_bytes, header->payload_bytes), *sum};
+}
+
+Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const Take& take) {
+  std::span<const std::byte> rest = block.payload;
+  const bool piece = (block.header.flags & BlockHeader::k_piece) != 0;
+  if (piece) {
+    pieces_.insert(pieces_.end(), rest.begin(), rest.end());
+    if (pieces_.size() > k_record_bytes_max) return corrupt(offset, "a record longer than any");
+    if ((block.header.flags & BlockHeader::k_last_piece) == 0) return {};
+    rest = pieces_;
+  } else if (!pieces_.empty()) {
+    return corrupt(offset, "the rest of a record is missing");
+  }
+  std::uint32_t records = 0;
+  while (!rest.empty()) {
+    const auto record = take_record(rest);
+    if (!record || record->seq >= entry_.seq_end) return corrupt(offset, "the block's records make no sense");
+    ++records;
+    if (auto taken = take(*record); !taken) return taken;
+  }
+  if (records != block.header.records) return corrupt(offset, "the block's records make no sense");
+  records_ += records;
+  if (piece) pieces_.clear();
+  return {};
+}
+
+Result<void> FileReader::read(const Take& take) {
+  auto file = files_.open(path_, {});
+  if (!file) {
+    if (file.error().code != ErrorCode::not_found) return std::unexpected(file.error());
+    return corrupt(0, "the file is missing, and the checkpoint names it");
+  }
+  file_ = std::move(*file);
+  auto size = file_->size();
+  if (!size) return std::unexpected(size.error());
+  if (*size != entry_.bytes) {
+    return corrupt(
+        std::min(*size, entry_.bytes),
+        "the file has " + std::to_string(*size) + " bytes, and the checkpoint says " + std::to_string(entry_.bytes));
+  }
+  std::uint64_t offset = 0, checksum = 0, blocks = 0;
+  for (; offset < entry_.bytes; ++blocks) {
+    auto block = block_at(offset, blocks);
+    if (!block) return std::unexpected(block.error());
+    if (auto delivered = deliver(*block, offset, take); !delivered) return delivered;
+    const std::uint64_t bytes = block_bytes(block->header.payload_bytes);
+    if (watcher_) watcher_(bytes);
+    offset += bytes;
+    checksum = next_checksum(checksum, block->sum);
+  }
+  const bool as_said = blocks == entry_.blocks && records_ == entry_.records && checksum == entry_.checksum;
+  if (!as_said || !pieces_.empty()) return corrupt(offset, "the file is not the one that the checkpoint names");
+  return {};
+}
+
+}  // namespace actable::checkpoint

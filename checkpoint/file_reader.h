@@ -1,0 +1,62 @@
+#pragma once
+
+#include "base/file.h"
+#include "checkpoint/manifest.h"
+
+#include <actable/result.h>
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace actable::checkpoint {
+
+/// Reads one file of a checkpoint, block by block, and holds it to what the
+/// manifest says of it.
+///
+/// Thread safety: *confined*.
+class FileReader {
+ public:
+  /// Takes a record; fails to stop the reading with that error.
+  using Take = std::function<Result<void>(const Record&)>;
+
+  FileReader(base::FileSystem& files, std::filesystem::path path, const FileEntry& entry, std::uint64_t store_id)
+      : files_(files), path_(std::move(path)), entry_(entry), store_id_(store_id) {}
+
+  /// Delivers every record, in the order of the file. Fails with
+  ///   corrupt   it is missing, or not as the manifest says: naming file, offset and what to
+  ///             do; records may have been delivered
+  ///   io_error
+  ///   or what `take` failed with
+  [[nodiscard]] Result<void> read(const Take& take);
+
+  /// Told of each block's bytes once it was read.
+  void watch(std::function<void(std::uint64_t bytes)> watcher) { watcher_ = std::move(watcher); }
+
+ private:
+  struct Block {
+    BlockHeader header;
+    std::span<const std::byte> payload;
+    std::uint64_t sum;
+  };
+
+  [[nodiscard]] Result<Block> block_at(std::uint64_t offset, std::uint64_t number);
+  [[nodiscard]] Result<std::span<const std::byte>> bytes_at(std::uint64_t offset, std::size_t bytes);
+  [[nodiscard]] Result<void> deliver(const Block& block, std::uint64_t offset, const Take& take);
+  [[nodiscard]] std::unexpected<Error> corrupt(std::uint64_t offset, const std::string& what) const;
+
+  base::FileSystem& files_;
+  const std::filesystem::path path_;
+  const FileEntry entry_;
+  const std::uint64_t store_id_;
+  std::function<void(std::uint64_t)> watcher_;
+  std::unique_ptr<base::File> file_;
+  std::vector<std::byte> window_;
+  std::uint64_t window_begin_ = 0;
+  std::uint64_t records_ = 0;
+  // Of a record longer than a block, what has been read of it.
+  std::vector<std::byte> pieces_;
+};
+
+}  // namespace actable::checkpoint

@@ -1,0 +1,357 @@
+#include "store/checkpointer.h"
+
+#include "base/failure.h"
+#include "base/park.h"
+#include "base/planted.h"
+#include "base/simulation.h"
+#include "store/checks.h"
+#include "store/store_core.h"
+#include "wal/log.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <span>
+#include <utility>
+
+#include <sched.h>
+
+namespace actable::store {
+namespace {
+
+using checkpoint::k_groups;
+
+// What a step reads while pinned, and how many buckets it looks at, so that an
+// empty table is walked in short steps too.
+constexpr std::size_t k_step_bytes = std::size_t{256} << 10;
+constexpr unsigned k_step_buckets = 256;
+
+std::chrono::microseconds since(base::TimePoint then) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(base::Clock::now() - then);
+}
+
+}  // namespace
+
+void Checkpointer::take_over(checkpoint::Manifest manifest, std::set<std::uint64_t> file_numbers) {
+  manifest_ = std::move(manifest);
+  file_numbers_ = std::move(file_numbers);
+  const std::lock_guard lock(told_mutex_);
+  told_.serial = manifest_.serial;
+  told_.cut = manifest_.cut_max();
+  told_.records = manifest_.records();
+  told_.bytes = manifest_.bytes();
+}
+
+std::uint64_t Checkpointer::ask() noexcept {
+  const std::uint64_t next = ended() + 1;
+  std::uint64_t asked = asked_.load(std::memory_order_relaxed);
+  while (asked < next && !asked_.compare_exchange_weak(asked, next, std::memory_order_acq_rel)) {
+  }
+  return next;
+}
+
+Result<void> Checkpointer::outcome() const {
+  const std::lock_guard lock(told_mutex_);
+  if (error_) return std::unexpected(*error_);
+  return {};
+}
+
+CheckpointStats Checkpointer::stats() const {
+  const std::lock_guard lock(told_mutex_);
+  CheckpointStats stats = told_;
+  if (error_) stats.failure = error_->message;
+  return stats;
+}
+
+void Checkpointer::stop() noexcept {
+  stopped_.store(true, std::memory_order_seq_cst);
+  // A step that is under way ends first; none begins behind it.
+  const auto mine = [this] { return !driven_.load(std::memory_order_acquire); };
+  while (driven_.exchange(true, std::memory_order_seq_cst)) {
+    ACTABLE_AWAIT("checkpoint.stop", mine);
+    sched_yield();
+  }
+  if (stage_ != Stage::resting) {
+    abandon_part();
+    end_pass(base::failure(ErrorCode::closed, "the store was closed while the checkpoint was written"));
+  }
+}
+
+Result<Checkpointed> Checkpointer::step(ThreadContext& context) {
+  if (driven_.exchange(true, std::memory_order_acquire)) {
+    if (stopped_.load(std::memory_order_acquire)) return store_.closed_error();
+    return Checkpointed::waiting;
+  }
+  Result<Checkpointed> came = guarded("a step of the checkpoint", [&] { return advance(context); });
+  if (!came && stage_ != Stage::resting) {
+    abandon_part();
+    end_pass(std::unexpected(came.error()));
+  }
+  // release: what the step left; pairs with the acquire of the next one.
+  driven_.store(false, std::memory_order_release);
+  return came;
+}
+
+Result<Checkpointed> Checkpointer::advance(ThreadContext& context) {
+  const std::shared_ptr<wal::Log> log = store_.find_log();
+  if (log == nullptr) return store_.closed_error();
+  if (stage_ == Stage::resting) {
+    if (asked_.load(std::memory_order_acquire) <= ended()) return Checkpointed::resting;
+    begin_pass();
+    if (!undecided_.empty()) {
+      return base::failure(ErrorCode::io_error, [this] {
+        return "it is not known which of two checkpoints is on disk (" + undecided_ +
+               "); close the store and open it again";
+      });
+    }
+    begin_part(*log, 0);
+  }
+  if (cancelled_.exchange(false, std::memory_order_acq_rel)) {
+    return base::failure(ErrorCode::closed, "the checkpoint was cancelled; the one before is as it was");
+  }
+  if (log->failed()) {
+    return base::failure(ErrorCode::read_only, [&] {
+      return "the log failed earlier, and what a checkpoint would hold may not be on disk (" + log->failure() +
+             "); mend the disk and open the store again";
+    });
+  }
+  switch (stage_) {
+    case Stage::cutting:
+      return cut(*log);
+    case Stage::walking:
+      return walk(context);
+    case Stage::covering:
+      return cover(*log);
+    case Stage::resting:
+      break;
+  }
+  return Checkpointed::resting;
+}
+
+void Checkpointer::begin_pass() {
+  began_at_ = base::Clock::now();
+  cancelled_.store(false, std::memory_order_relaxed);
+  stage_ = Stage::cutting;
+  std::size_t payload_bytes = 0;
+  for (const auto& space : store_.all_spaces()) {
+    if (space->logged()) payload_bytes += space->stats().payload_bytes;
+  }
+  const auto parts =
+      std::bit_ceil(std::min<std::size_t>(k_groups, 1 + payload_bytes / part_bytes_.load(std::memory_order_relaxed)));
+  groups_a_part_ = k_groups / static_cast<unsigned>(parts);
+  const std::lock_guard lock(told_mutex_);
+  told_.running = true;
+  told_.written_bytes = 0;
+}
+
+void Checkpointer::begin_part(wal::Log& log, unsigned group) {
+  stage_ = Stage::cutting;
+  part_ = {.group = group, .groups = groups_a_part_};
+  // In this order; see above.
+  part_.first_frame = log.next_frame();
+  part_.started_at = store_.epochs().next_seq();
+  ACTABLE_PARK("checkpoint.cut");
+  awaited_.store(part_.started_at, std::memory_order_relaxed);
+}
+
+Result<Checkpointed> Checkpointer::cut(wal::Log& log) {
+  const Seq durable = log.durable();
+  if (durable < part_.started_at) {
+    log.want_durable(part_.started_at);
+    return Checkpointed::waiting;
+  }
+  const auto now = store_.unchanging_spaces();
+  if (!now) return Checkpointed::waiting;
+  awaited_.store(0, std::memory_order_relaxed);
+  part_.cut = durable;
+  part_.next_space_id = now->next_space_id;
+  for (const auto& space : now->spaces) {
+    if (space->logged()) part_.spaces.emplace_back(space);
+  }
+  part_.at = beginning();
+  stage_ = Stage::walking;
+  return Checkpointed::working;
+}
+
+table::ScanPosition Checkpointer::beginning() const noexcept {
+  return {.first = checkpoint::first_hash_of(part_.group),
+          .limit = checkpoint::first_hash_of(part_.group + part_.groups)};
+}
+
+Result<Checkpointed> Checkpointer::walk(ThreadContext& context) {
+  if (part_.space < part_.spaces.size()) {
+    const std::shared_ptr<SpaceCore> space = part_.spaces[part_.space].lock();
+    auto more = space == nullptr ? Result<bool>(false) : gather(context, *space);
+    if (!more) return std::unexpected(std::move(more.error()));
+    if (!*more) {
+      ++part_.space;
+      part_.at = beginning();
+    }
+    if (auto written = write_gathered(); !written) return std::unexpected(std::move(written.error()));
+    return Checkpointed::working;
+  }
+  if (part_.file != nullptr) {
+    auto entry = part_.file->finish();
+    if (!entry) return std::unexpected(std::move(entry.error()));
+    part_.entry = *entry;
+  }
+  awaited_.store(part_.entry.seq_end, std::memory_order_relaxed);
+  stage_ = Stage::covering;
+  return Checkpointed::working;
+}
+
+/// Encodes some of the space's records. False when there are no more.
+Result<bool> Checkpointer::gather(ThreadContext& context, SpaceCore& space) {
+  gathered_.clear();
+  found_.clear();
+  const base::ReadPin pin(store_.epochs(), context.slot);
+  // Dropped meanwhile, or all is being closed.
+  if (space.state() != SpaceCore::State::open) return false;
+  for (unsigned i = 0; i < k_step_buckets && gathered_.size() < k_step_bytes && !part_.at.done; ++i) {
+    space.table().scan(part_.at, [&](const table::Record& record) {
+      const std::size_t begin = gathered_.size();
+      const std::size_t bytes = checkpoint::record_bytes(record.key().size(), record.value().size());
+      gathered_.resize(begin + bytes);
+      checkpoint::encode({record.seq(), space.id(), record.key(), record.value()},
+                         reinterpret_cast<std::byte*>(gathered_.data()) + begin);
+      found_.push_back({bytes, record.seq()});
+    });
+  }
+  return !part_.at.done;
+}
+
+Result<void> Checkpointer::write_gathered() {
+  if (found_.empty()) return {};
+  if (part_.file == nullptr) {
+    do {
+      ++file_number_last_;
+    } while (file_numbers_.contains(file_number_last_));
+    // Even if it cannot be made: a call that failed may have made it.
+    file_numbers_.insert(file_number_last_);
+    auto file =
+        checkpoint::FileWriter::create(files_, store_.options().directory, file_number_last_, manifest_.store_id);
+    if (!file) return std::unexpected(std::move(file.error()));
+    part_.file = std::move(*file);
+  }
+  const std::uint64_t before = part_.file->written_bytes();
+  auto rest = std::as_bytes(std::span(gathered_));
+  for (const Found& found : found_) {
+    if (auto appended = part_.file->append(rest.first(found.bytes), found.seq); !appended) return appended;
+    rest = rest.subspan(found.bytes);
+  }
+  found_.clear();
+  const std::lock_guard lock(told_mutex_);
+  told_.written_bytes += part_.file->written_bytes() - before;
+  return {};
+}
+
+Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
+  if (log.durable() < part_.entry.seq_end && !ACTABLE_PLANTED(checkpoint_not_covered)) {
+    log.want_durable(part_.entry.seq_end);
+    return Checkpointed::waiting;
+  }
+  awaited_.store(0, std::memory_order_relaxed);
+  // All that was captured is in the log on disk.
+  ACTABLE_FAIL_POINT("checkpoint.covered");
+  if (auto published = publish(log); !published) return std::unexpected(std::move(published.error()));
+  const unsigned next = part_.group + part_.groups;
+  if (next < k_groups) {
+    begin_part(log, next);
+  } else {
+    end_pass({});
+  }
+  return Checkpointed::working;
+}
+
+checkpoint::Manifest Checkpointer::next_manifest() const {
+  checkpoint::Manifest next = manifest_;
+  ++next.serial;
+  for (unsigned group = part_.group; group < part_.group + part_.groups; ++group) {
+    next.groups[group] = {part_.entry.number, part_.cut, part_.first_frame};
+  }
+  std::erase_if(next.files, [&next](const checkpoint::FileEntry& file) {
+    return std::ranges::find(next.groups, file.number, &checkpoint::Group::file) == next.groups.end();
+  });
+  if (part_.entry.number != 0) {
+    next.files.push_back(part_.entry);
+    std::ranges::sort(next.files, {}, &checkpoint::FileEntry::number);
+  }
+  next.spaces.clear();
+  for (const auto& space : store_.all_spaces()) {
+    if (space->logged()) next.spaces.push_back({space->id(), space->name(), space->keys()});
+  }
+  next.next_space_id = part_.next_space_id;
+  return next;
+}
+
+Result<void> Checkpointer::publish(wal::Log& log) {
+  checkpoint::Manifest next = next_manifest();
+  checkpoint::Published published = checkpoint::write_manifest(files_, store_.options().directory, next);
+  if (published.error) {
+    // Whichever counts after a crash, its files are there.
+    if (published.either) {
+      undecided_ = published.error->message;
+      part_.file.reset();
+    }
+    return std::unexpected(*std::move(published.error));
+  }
+  // Both checkpoints are whole, and the new one counts.
+  ACTABLE_FAIL_POINT("checkpoint.published");
+  part_.file.reset();
+  const checkpoint::Manifest before = std::exchange(manifest_, std::move(next));
+  remove_unnamed(before);
+  log.release_before(manifest_.first_frame());
+  const std::lock_guard lock(told_mutex_);
+  told_.serial = manifest_.serial;
+  told_.cut = manifest_.cut_max();
+  told_.records = manifest_.records();
+  told_.bytes = manifest_.bytes();
+  return {};
+}
+
+/// What cannot be removed is, when the store is opened the next time.
+void Checkpointer::remove_unnamed(const checkpoint::Manifest& before) noexcept {
+  for (const checkpoint::FileEntry& file : before.files) {
+    if (manifest_.file(file.number) != nullptr) continue;
+    (void)guarded("removing a file", [&]() -> Result<void> {
+      return files_.remove(store_.options().directory / checkpoint::file_name(file.number));
+    });
+    // Of several files some are gone.
+    ACTABLE_FAIL_POINT("checkpoint.file.removed");
+  }
+}
+
+void Checkpointer::abandon_part() noexcept {
+  if (part_.file != nullptr) {
+    (void)guarded("removing a file", [&]() -> Result<void> {
+      const std::filesystem::path path = part_.file->path();
+      part_.file.reset();
+      return files_.remove(path);
+    });
+  }
+  part_ = {};
+}
+
+void Checkpointer::end_pass(Result<void> outcome) noexcept {
+  stage_ = Stage::resting;
+  awaited_.store(0, std::memory_order_relaxed);
+  part_ = {};
+  gathered_ = {};
+  found_ = {};
+  {
+    const std::lock_guard lock(told_mutex_);
+    told_.running = false;
+    error_.reset();
+    if (outcome) {
+      ++told_.passes;
+      told_.duration = since(began_at_);
+    } else {
+      ++told_.failures;
+      error_ = std::move(outcome.error());
+    }
+  }
+  // release: the outcome.
+  ended_.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace actable::store

@@ -1,0 +1,186 @@
+#pragma once
+
+#include "base/file.h"
+#include "checkpoint/file_writer.h"
+#include "checkpoint/manifest.h"
+#include "store/space_core.h"
+#include "store/thread_context.h"
+#include "table/hash_table.h"
+
+#include <actable/result.h>
+#include <actable/stats.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace actable::wal {
+class Log;
+}
+
+namespace actable::store {
+
+class StoreCore;
+
+/// How a step of a checkpoint ended.
+enum class Checkpointed : std::uint8_t {
+  /// There is nothing to do: nobody has asked for a checkpoint.
+  resting,
+  /// The log, or another step, holds up what comes next: again in some milliseconds.
+  waiting,
+  /// Something was done, and there is more.
+  working,
+};
+
+/// Writes checkpoints, in short steps that others drive: the checkpoint's actor, or
+/// a call of `Store::checkpoint`. It has no thread.
+///
+/// A *pass* writes all that the logged spaces hold, in *parts*: some groups of keys
+/// (checkpoint/format.h) at a time, so that a part's old file goes before the next
+/// part's new one is written. The stages of a part:
+///   cutting     a frame F and then a number S were read off; wait until all below
+///               S is on disk. The cut C is the durable number then.
+///   walking     all records of the part's groups go into a new file, in bounded steps.
+///   covering    wait until the durable number has passed every number captured
+///               (rule 7 of docs/architecture.md), and publish the manifest.
+/// Then the old files go, and the log's segments of frames before the least F of
+/// all groups.
+///
+/// *Why it holds what it must.* Take a key and the last write to it below the cut R
+/// that recovery comes to. Let its number n be below C. Every write below C had been
+/// published before the walk began, so the walk found n's record, or a newer one of
+/// that key, whose number is below R since all captured numbers are: so that was n.
+/// (Or n was an erasure; then the walk found nothing, or its tombstone.) If n is not
+/// below C, it is not below S, and S was read after F: numbers from S on had not been
+/// leased then, so n was staged after F was read and is in a frame from F on, which
+/// the log still has. Records of the log below C are not applied (rule 8): the walk
+/// has seen what became of them.
+///
+/// *Spaces.* Which there are is read between the walk's beginning and C. A space that
+/// is made later has a catalog entry and records not below S; one that is dropped
+/// meanwhile is walked no further, and its drop is not below S either.
+///
+/// *Failures.* Until the manifest is renamed nothing has changed: the new file is
+/// removed, and a later pass makes another. If it is not known whether the renaming
+/// will last, both checkpoints' files stay and no other checkpoint is written in this
+/// life of the store.
+///
+/// Thread safety: *synchronized*.
+class Checkpointer {
+ public:
+  Checkpointer(StoreCore& store, base::FileSystem& files) : store_(store), files_(files) {}
+
+  /// Goes on where recovery found the directory: the manifest, without files where
+  /// there is none, and the numbers of files that were there. Before the first step.
+  void take_over(checkpoint::Manifest manifest, std::set<std::uint64_t> file_numbers);
+
+  /// A part is about as large, if that does not make more than `k_groups` of them. For
+  /// tests, whose stores are small; before a pass is asked for.
+  void set_part_bytes(std::size_t bytes) noexcept { part_bytes_.store(bytes, std::memory_order_relaxed); }
+
+  /// Has the next step begin a pass, unless one is under way. Returns that one's number.
+  std::uint64_t ask() noexcept;
+  /// The pass that ended last.
+  [[nodiscard]] std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+  /// How it ended.
+  [[nodiscard]] Result<void> outcome() const;
+
+  /// One step: at most 256 KiB of records, or a sync of a file. Fails as the pass does
+  /// that it ends, with
+  ///   read_only  the log has failed
+  ///   io_error   nothing has changed, or see above
+  ///   closed     it was cancelled, or the store is closing
+  ///   no_memory
+  [[nodiscard]] Result<Checkpointed> step(ThreadContext& context);
+
+  /// The number that a step waits for to be durable; 0: none.
+  [[nodiscard]] Seq awaited() const noexcept { return awaited_.load(std::memory_order_relaxed); }
+
+  /// Ends a pass that is under way with its next step.
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
+  /// Ends a pass that is under way, and all steps, at once. Before the log is closed.
+  void stop() noexcept;
+
+  [[nodiscard]] CheckpointStats stats() const;
+
+ private:
+  // So that a part takes a tenth of a second or so, and files are many enough to be
+  // read by several threads.
+  static constexpr std::size_t k_part_bytes = std::size_t{16} << 20;
+
+  enum class Stage : std::uint8_t { resting, cutting, walking, covering };
+
+  /// A part of a pass.
+  struct Part {
+    unsigned group = 0;
+    unsigned groups = 0;
+    std::uint64_t first_frame = 0;
+    /// All below it is to be durable first.
+    Seq started_at = 0;
+    Seq cut = 0;
+    std::uint32_t next_space_id = 0;
+    // Not shared ones: spaces hold the store.
+    std::vector<std::weak_ptr<SpaceCore>> spaces{};
+    std::size_t space = 0;
+    table::ScanPosition at{};
+    std::unique_ptr<checkpoint::FileWriter> file{};
+    checkpoint::FileEntry entry{};
+  };
+  struct Found {
+    std::size_t bytes;
+    Seq seq;
+  };
+
+  [[nodiscard]] Result<Checkpointed> advance(ThreadContext& context);
+  void begin_pass();
+  void begin_part(wal::Log& log, unsigned group);
+  [[nodiscard]] Result<Checkpointed> cut(wal::Log& log);
+  [[nodiscard]] Result<Checkpointed> walk(ThreadContext& context);
+  [[nodiscard]] Result<bool> gather(ThreadContext& context, SpaceCore& space);
+  [[nodiscard]] Result<void> write_gathered();
+  [[nodiscard]] table::ScanPosition beginning() const noexcept;
+  [[nodiscard]] Result<Checkpointed> cover(wal::Log& log);
+  [[nodiscard]] Result<void> publish(wal::Log& log);
+  [[nodiscard]] checkpoint::Manifest next_manifest() const;
+  void remove_unnamed(const checkpoint::Manifest& before) noexcept;
+  void abandon_part() noexcept;
+  void end_pass(Result<void> outcome) noexcept;
+
+  StoreCore& store_;
+  base::FileSystem& files_;
+
+  // Held for a step.
+  std::atomic<bool> driven_{false};
+  std::atomic<std::uint64_t> asked_{0};
+  std::atomic<std::uint64_t> ended_{0};
+  std::atomic<Seq> awaited_{0};
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::size_t> part_bytes_{k_part_bytes};
+
+  // Whose step it is.
+  Stage stage_ = Stage::resting;
+  checkpoint::Manifest manifest_;
+  std::set<std::uint64_t> file_numbers_;
+  std::uint64_t file_number_last_ = 0;
+  unsigned groups_a_part_ = checkpoint::k_groups;
+  Part part_;
+  std::string gathered_;
+  std::vector<Found> found_;
+  // Why no checkpoint is written any more; empty: it may be.
+  std::string undecided_;
+  base::TimePoint began_at_{};
+
+  // Held for looks at the members below.
+  mutable std::mutex told_mutex_;
+  CheckpointStats told_;
+  std::optional<Error> error_;
+};
+
+}  // namespace actable::store

@@ -1,0 +1,278 @@
+// Checkpoints: what a store holds is the same with one and without, and the log
+// before it is let go of.
+
+#include "checkpoint/format.h"
+#include "checkpoint/manifest.h"
+#include "store/access.h"
+#include "tests/store/vocabulary.h"
+#include "tests/support/catch.h"
+#include "tests/support/seed.h"
+#include "tests/support/simulated_disk.h"
+#include "tests/support/threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace actable;
+using namespace actable::test;
+
+namespace {
+
+Options simulated_options() {
+  Options options;
+  options.directory = "/simulated";
+  options.shards = 2;
+  options.segment_bytes = std::uint64_t{1} << 20;
+  return options;
+}
+
+/// A store on a simulated disk that is opened again and again.
+///
+/// Thread safety: *confined* to one thread.
+class Lives {
+ public:
+  Store& reopen() {
+    if (store_) must(store_->close());
+    store_.reset();
+    return store_.emplace(must(store::Access::open(simulated_options(), *disk_)));
+  }
+
+  /// As after the death of the process.
+  Store& kill() {
+    std::unique_ptr<SimulatedDisk> left = disk_->killed();
+    store_.reset();
+    disk_ = std::move(left);
+    return store_.emplace(must(store::Access::open(simulated_options(), *disk_)));
+  }
+
+  SimulatedDisk& disk() { return *disk_; }
+
+  [[nodiscard]] std::size_t files(std::string_view prefix) const {
+    const auto names = disk_->names();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(names, [prefix](const std::string& name) { return name.starts_with(prefix); }));
+  }
+
+ private:
+  std::unique_ptr<SimulatedDisk> disk_ = std::make_unique<SimulatedDisk>();
+  std::optional<Store> store_;
+};
+
+/// Puts, erases and overwrites keys.
+void scribble(Space space, Random& random, int writes) {
+  for (int i = 0; i < writes; ++i) {
+    const std::string key = "key" + std::to_string(random.below(2'000));
+    if (random.one_in(4)) {
+      (void)must(space.erase(key));
+    } else {
+      (void)must(space.put(key, sealed(random(), 8 + random.skewed(300))));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a store opens from its checkpoint and what the log holds behind it", "[checkpoint]") {
+  Random random(seed());
+  Lives lives;
+  Content before;
+  for (int life = 0; life < 4; ++life) {
+    INFO("life " << life);
+    Store& store = life % 2 == 0 ? lives.reopen() : lives.kill();
+    Space space = must(store.space("s"));
+    CHECK(difference(content(space), before) == "");
+    scribble(space, random, 5'000);
+    must(store.checkpoint());
+    const StoreStats stats = store.stats();
+    CHECK(stats.checkpoint.passes == 1);
+    CHECK_FALSE(stats.checkpoint.running);
+    CHECK(stats.checkpoint.records == space.size() + 1);  // And the catalog's.
+    scribble(space, random, 3'000);
+    before = content(space);
+    must(store.sync());
+  }
+  Store& store = lives.reopen();
+  CHECK(difference(content(must(store.space("s"))), before) == "");
+  CHECK(store.stats().recovery.checkpoint_records != 0);
+}
+
+TEST_CASE("what was erased before a checkpoint stays erased behind it", "[checkpoint]") {
+  Lives lives;
+  {
+    Store& store = lives.reopen();
+    Space space = must(store.space("s"));
+    must(space.put("gone", "1"));
+    must(space.put("stays", "2"));
+    must(space.put("gone later", "3"));
+    CHECK(must(space.erase("gone")));
+    must(store.checkpoint());
+    CHECK(must(space.erase("gone later")));
+  }
+  // The log's first segment, which holds all of this, is still there.
+  for (int life = 0; life < 3; ++life) {
+    Store& store = lives.reopen();
+    Space space = must(store.space("s"));
+    CHECK(must(space.get("gone")) == std::nullopt);
+    CHECK(must(space.get("gone later")) == std::nullopt);
+    CHECK(must(space.get("stays")) == "2");
+    if (life == 0) must(store.checkpoint());
+  }
+}
+
+TEST_CASE("a checkpoint lets the log's segments be used again", "[checkpoint]") {
+  Lives lives;
+  Store& store = lives.reopen();
+  Space space = must(store.space("s"));
+  const std::string value(10'000, 'v');
+  const auto write_some = [&] {
+    // Five segments of a MiB.
+    for (int i = 0; i < 500; ++i) must(space.put("key" + std::to_string(i % 50), value));
+    must(store.sync());
+  };
+  write_some();
+  must(store.checkpoint());
+  write_some();
+  const std::size_t segments = lives.files("log-");
+  for (int i = 0; i < 5; ++i) {
+    must(store.checkpoint());
+    write_some();
+    CHECK(lives.files("log-") <= segments + 1);
+    CHECK(lives.files("ckpt-") == 1);
+  }
+  Store& again = lives.kill();
+  CHECK(must(again.space("s")).size() == 50);
+}
+
+TEST_CASE("spaces that are made, dropped and memory-only come out of a checkpoint as they are", "[checkpoint]") {
+  Lives lives;
+  {
+    Store& store = lives.reopen();
+    must(must(store.space("kept")).put("a", "1"));
+    must(must(store.space("dropped")).put("a", "1"));
+    must(must(store.space("dropped later")).put("a", "1"));
+    must(must(store.space("memory", {.logged = false})).put("a", "1"));
+    CHECK(must(store.drop_space("dropped")));
+    must(store.checkpoint());
+    CHECK(must(store.drop_space("dropped later")));
+    must(must(store.space("made later")).put("b", "2"));
+    must(must(store.space("dropped")).put("b", "2"));
+  }
+  for (int life = 0; life < 2; ++life) {
+    Store& store = lives.reopen();
+    CHECK(store.spaces() == std::vector<std::string>{"dropped", "kept", "made later"});
+    CHECK(must(must(store.space("kept")).get("a")) == "1");
+    CHECK(must(must(store.space("made later")).get("b")) == "2");
+    CHECK(must(must(store.space("dropped")).get("a")) == std::nullopt);
+    CHECK(must(must(store.space("dropped")).get("b")) == "2");
+    must(store.checkpoint());
+  }
+}
+
+TEST_CASE("a large store is written in parts, each of which replaces its own", "[checkpoint]") {
+  Lives lives;
+  Content before;
+  {
+    Store& store = lives.reopen();
+    Space space = must(store.space("s"));
+    Random random(seed());
+    must(store.checkpoint());
+    CHECK(lives.files("ckpt-") == 1);
+    // 40 MB.
+    for (int i = 0; i < 400; ++i) must(space.put("key" + std::to_string(i), sealed(random(), 100'000)));
+    must(store.checkpoint());
+    CHECK(lives.files("ckpt-") == 4);
+    CHECK(store.stats().checkpoint.serial == 5);
+    before = content(space);
+  }
+  Store& store = lives.reopen();
+  CHECK(difference(content(must(store.space("s"))), before) == "");
+  CHECK(store.stats().recovery.records_applied == 0);
+}
+
+TEST_CASE("a checkpoint that is cancelled half-way leaves a store that opens", "[checkpoint]") {
+  Lives lives;
+  Store& store = lives.reopen();
+  Space space = must(store.space("s"));
+  for (int i = 0; i < 400; ++i) must(space.put("key" + std::to_string(i), std::string(100'000, 'v')));
+  must(store.sync());
+  store::StoreCore& core = store::Access::core(store);
+  const std::uint64_t pass = core.checkpointer().ask();
+  // Until the first of the parts has been published.
+  while (store.stats().checkpoint.serial == 0) (void)must(core.step_checkpoint());
+  (void)must(core.step_checkpoint());
+  store.cancel_checkpoint();
+  CHECK(outcome(core.step_checkpoint()) == "closed");
+  CHECK(core.checkpointer().ended() == pass);
+  CHECK(outcome(core.checkpointer().outcome()) == "closed");
+  CHECK(store.stats().checkpoint.failures == 1);
+  CHECK(lives.files("ckpt-") == 1);
+
+  must(space.erase("key7"));
+  Store& again = lives.reopen();
+  CHECK(must(again.space("s")).size() == 399);
+  must(again.checkpoint());
+  CHECK(lives.files("ckpt-") == 4);
+}
+
+TEST_CASE("closing ends a checkpoint that is being written", "[checkpoint]") {
+  Lives lives;
+  Store& store = lives.reopen();
+  must(must(store.space("s")).put("a", "1"));
+  store::StoreCore& core = store::Access::core(store);
+  (void)core.checkpointer().ask();
+  while (lives.files("ckpt-") == 0) (void)core.step_checkpoint();
+  must(store.close());
+  CHECK(lives.files("ckpt-") == 0);
+  CHECK(outcome(store.checkpoint()) == "closed");
+  CHECK(must(must(lives.reopen().space("s")).get("a")) == "1");
+}
+
+TEST_CASE("a pure-memory store has no checkpoint") {
+  Store store = must(Store::open({}));
+  CHECK(outcome(store.checkpoint()) == "unsupported");
+}
+
+TEST_CASE("checkpoints beside writers lose nothing and bring nothing back", "[checkpoint]") {
+  constexpr unsigned k_writers = 3;
+  Lives lives;
+  std::vector<std::map<std::string, std::string>> written(k_writers);
+  Store* store = &lives.reopen();
+  for (int life = 0; life < 3; ++life) {
+    Space space = must(store->space("s"));
+    std::atomic<unsigned> writing{k_writers};
+    std::vector<std::jthread> threads;
+    for (unsigned w = 0; w < k_writers; ++w) {
+      threads.emplace_back([&, w] {
+        Random random(seed() + w + 10 * static_cast<unsigned>(life));
+        for (int i = 0; i < 6'000; ++i) {
+          const std::string key = std::to_string(w) + "." + std::to_string(random.below(500));
+          if (random.one_in(3)) {
+            (void)must(space.erase(key));
+            written[w].erase(key);
+          } else {
+            written[w][key] = sealed(random(), 20 + random.skewed(400));
+            (void)must(space.put(key, written[w][key]));
+          }
+        }
+        --writing;
+      });
+    }
+    while (writing != 0) must(store->checkpoint());
+    threads.clear();
+    CHECK(store->stats().checkpoint.passes > 0);
+    must(store->sync());
+    const Content before = content(space);
+    store = &lives.kill();
+    const Content found = content(must(store->space("s")));
+    CHECK(difference(found, before) == "");
+    std::size_t keys = 0;
+    for (const auto& one : written) {
+      keys += one.size();
+      for (const auto& [key, value] : one) CHECK(found.at(key).value == value);
+    }
+    CHECK(found.size() == keys);
+  }
+}
