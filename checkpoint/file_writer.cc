@@ -18,7 +18,7 @@ Result<std::unique_ptr<FileWriter>> FileWriter::create(base::FileSystem& files, 
   if (!file) return std::unexpected(file.error());
   // A file that no manifest names.
   ACTABLE_FAIL_POINT("checkpoint.file.created");
-  return std::unique_ptr<FileWriter>(new FileWriter(std::move(*file), memory.release(), number, store_id));
+  return std::unique_ptr<FileWriter>(new FileWriter(files, std::move(*file), memory.release(), number, store_id));
 }
 
 Result<void> FileWriter::append(std::span<const std::byte> record, Seq seq) {
@@ -76,6 +76,9 @@ Result<FileEntry> FileWriter::finish() {
     if (auto written = write_block(0); !written) return std::unexpected(written.error());
   }
   if (auto synced = file_->sync(); !synced) return std::unexpected(synced.error());
+  // Whole, under a name that the directory may forget: the manifest's may outlive it.
+  ACTABLE_FAIL_POINT("checkpoint.file.written");
+  if (auto synced = files_.sync_directory(path().parent_path()); !synced) return std::unexpected(synced.error());
   // A whole file that no manifest names.
   ACTABLE_FAIL_POINT("checkpoint.file.synced");
   return entry_;

@@ -28,7 +28,7 @@ class FileWriter {
   /// Fails with io_error: the file is good for nothing then.
   [[nodiscard]] Result<void> append(std::span<const std::byte> record, Seq seq);
 
-  /// Writes what is left, and syncs. Fails as `append`.
+  /// Writes what is left, and syncs file and name. Fails as `append`.
   [[nodiscard]] Result<FileEntry> finish();
 
   [[nodiscard]] std::uint64_t number() const noexcept { return entry_.number; }
@@ -41,14 +41,16 @@ class FileWriter {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
   };
 
-  FileWriter(std::unique_ptr<base::File> file, std::byte* block, std::uint64_t number, std::uint64_t store_id)
-      : file_(std::move(file)), block_(block), store_id_(store_id) {
+  FileWriter(base::FileSystem& files, std::unique_ptr<base::File> file, std::byte* block, std::uint64_t number,
+             std::uint64_t store_id)
+      : files_(files), file_(std::move(file)), block_(block), store_id_(store_id) {
     entry_.number = number;
   }
 
   [[nodiscard]] Result<void> append_in_pieces(std::span<const std::byte> record);
   [[nodiscard]] Result<void> write_block(std::uint32_t flags);
 
+  base::FileSystem& files_;
   std::unique_ptr<base::File> file_;
   // Header and payload of the block to be written next.
   std::unique_ptr<std::byte[], Free> block_;

@@ -160,13 +160,15 @@ Result<Checkpointed> Checkpointer::cut(wal::Log& log) {
     log.want_durable(part_.started_at);
     return Checkpointed::waiting;
   }
+  awaited_.store(0, std::memory_order_relaxed);
   const auto now = store_.unchanging_spaces();
   if (!now) return Checkpointed::waiting;
-  awaited_.store(0, std::memory_order_relaxed);
   part_.cut = durable;
   part_.next_space_id = now->next_space_id;
   for (const auto& space : now->spaces) {
-    if (space->logged()) part_.spaces.emplace_back(space);
+    if (!space->logged()) continue;
+    part_.spaces.emplace_back(space);
+    spaces_[space->id()] = {space->id(), space->name(), space->keys()};
   }
   part_.at = beginning();
   stage_ = Stage::walking;
@@ -195,7 +197,9 @@ Result<Checkpointed> Checkpointer::walk(ThreadContext& context) {
     if (!entry) return std::unexpected(std::move(entry.error()));
     part_.entry = *entry;
   }
-  awaited_.store(part_.entry.seq_end, std::memory_order_relaxed);
+  part_.ended_at = store_.epochs().next_seq();
+  ACTABLE_PARK("checkpoint.cover");
+  awaited_.store(part_.ended_at, std::memory_order_relaxed);
   stage_ = Stage::covering;
   return Checkpointed::working;
 }
@@ -246,12 +250,12 @@ Result<void> Checkpointer::write_gathered() {
 }
 
 Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
-  if (log.durable() < part_.entry.seq_end && !ACTABLE_PLANTED(checkpoint_not_covered)) {
-    log.want_durable(part_.entry.seq_end);
+  if (log.durable() < part_.ended_at && !ACTABLE_PLANTED(checkpoint_not_covered)) {
+    log.want_durable(part_.ended_at);
     return Checkpointed::waiting;
   }
   awaited_.store(0, std::memory_order_relaxed);
-  // All that was captured is in the log on disk.
+  // All that the walk has seen is in the log on disk.
   ACTABLE_FAIL_POINT("checkpoint.covered");
   if (auto published = publish(log); !published) return std::unexpected(std::move(published.error()));
   const unsigned next = part_.group + part_.groups;
@@ -276,10 +280,13 @@ checkpoint::Manifest Checkpointer::next_manifest() const {
     next.files.push_back(part_.entry);
     std::ranges::sort(next.files, {}, &checkpoint::FileEntry::number);
   }
-  next.spaces.clear();
-  for (const auto& space : store_.all_spaces()) {
-    if (space->logged()) next.spaces.push_back({space->id(), space->name(), space->keys()});
+  std::map<std::uint32_t, checkpoint::SpaceEntry> spaces = spaces_;
+  // Some files are still those of the pass before.
+  if (part_.group + part_.groups < k_groups) {
+    for (const checkpoint::SpaceEntry& space : manifest_.spaces) spaces.emplace(space.id, space);
   }
+  next.spaces.clear();
+  for (auto& [id, space] : spaces) next.spaces.push_back(std::move(space));
   next.next_space_id = part_.next_space_id;
   return next;
 }
@@ -336,6 +343,7 @@ void Checkpointer::end_pass(Result<void> outcome) noexcept {
   stage_ = Stage::resting;
   awaited_.store(0, std::memory_order_relaxed);
   part_ = {};
+  spaces_.clear();
   gathered_ = {};
   found_ = {};
   {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -47,16 +48,19 @@ enum class Checkpointed : std::uint8_t {
 ///   cutting     a frame F and then a number S were read off; wait until all below
 ///               S is on disk. The cut C is the durable number then.
 ///   walking     all records of the part's groups go into a new file, in bounded steps.
-///   covering    wait until the durable number has passed every number captured
-///               (rule 7 of docs/architecture.md), and publish the manifest.
+///   covering    a number E was read off behind the last step of the walk; wait until
+///               all below E is on disk (rule 7 of docs/architecture.md), and publish
+///               the manifest.
 /// Then the old files go, and the log's segments of frames before the least F of
 /// all groups.
 ///
 /// *Why it holds what it must.* Take a key and the last write to it below the cut R
-/// that recovery comes to. Let its number n be below C. Every write below C had been
-/// published before the walk began, so the walk found n's record, or a newer one of
-/// that key, whose number is below R since all captured numbers are: so that was n.
-/// (Or n was an erasure; then the walk found nothing, or its tombstone.) If n is not
+/// that recovery comes to; R is not below E. Let its number n be below C. Every write
+/// below C had been published before the walk began, so the walk found what n left, a
+/// record or nothing, or what a later write to that key had left by then. The number of
+/// that one would be below E, and so below R, and n not the last: so it was n. (It does
+/// not do to wait for the numbers that were captured: an erasure that is lost in a
+/// crash leaves none behind, and the walk no record of the write before it.) If n is not
 /// below C, it is not below S, and S was read after F: numbers from S on had not been
 /// leased then, so n was staged after F was read and is in a frame from F on, which
 /// the log still has. Records of the log below C are not applied (rule 8): the walk
@@ -64,7 +68,8 @@ enum class Checkpointed : std::uint8_t {
 ///
 /// *Spaces.* Which there are is read between the walk's beginning and C. A space that
 /// is made later has a catalog entry and records not below S; one that is dropped
-/// meanwhile is walked no further, and its drop is not below S either.
+/// meanwhile is walked no further, and its drop is below E: it has no records to lose.
+/// The manifest names all spaces that its files have records of, dropped ones too.
 ///
 /// *Failures.* Until the manifest is renamed nothing has changed: the new file is
 /// removed, and a later pass makes another. If it is not known whether the renaming
@@ -124,6 +129,8 @@ class Checkpointer {
     /// All below it is to be durable first.
     Seq started_at = 0;
     Seq cut = 0;
+    /// So is all below it before it is published.
+    Seq ended_at = 0;
     std::uint32_t next_space_id = 0;
     // Not shared ones: spaces hold the store.
     std::vector<std::weak_ptr<SpaceCore>> spaces{};
@@ -170,6 +177,8 @@ class Checkpointer {
   std::set<std::uint64_t> file_numbers_;
   std::uint64_t file_number_last_ = 0;
   unsigned groups_a_part_ = checkpoint::k_groups;
+  // Of all parts of the pass so far, by their numbers.
+  std::map<std::uint32_t, checkpoint::SpaceEntry> spaces_;
   Part part_;
   std::string gathered_;
   std::vector<Found> found_;

@@ -94,8 +94,6 @@ TEST_CASE("a file's blocks are a MiB at most, and it is synced when it is finish
   }
   CHECK(blocks == entry.blocks);
   Random random(test::seed());
-  CHECK(disk.image(test::Survival::none, random).empty());  // The name is another's to sync.
-  must(disk.sync_directory(k_directory));
   const auto left = disk.image(test::Survival::none, random);
   CHECK(left.at(file_name(2)) == bytes);
 }
