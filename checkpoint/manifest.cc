@@ -92,6 +92,20 @@ Result<Manifest> decode(std::span<const std::byte> bytes, const std::filesystem:
   }
 }
 
+/// From here on either manifest may count after a crash.
+Published replace(base::FileSystem& files, const std::filesystem::path& directory, const std::filesystem::path& aside,
+                  const std::filesystem::path& path) noexcept {
+  try {
+    if (auto renamed = files.rename(aside, path); !renamed) return {std::move(renamed.error()), true};
+    // The name is changed, and perhaps not after a crash of the machine.
+    ACTABLE_FAIL_POINT("checkpoint.manifest.renamed");
+    if (auto synced = files.sync_directory(directory); !synced) return {std::move(synced.error()), true};
+    return {};
+  } catch (const std::bad_alloc&) {
+    return {Error{ErrorCode::no_memory, "no memory"}, true};
+  }
+}
+
 }  // namespace
 
 Seq Manifest::seq_end() const noexcept {
@@ -139,11 +153,7 @@ Published write_manifest(base::FileSystem& files, const std::filesystem::path& d
   if (auto synced = (*file)->sync(); !synced) return {synced.error()};
   // New files that nothing names; the checkpoint before is the one that counts.
   ACTABLE_FAIL_POINT("checkpoint.manifest.synced");
-  if (auto renamed = files.rename(aside, path); !renamed) return {renamed.error(), true};
-  // Either may count from here on.
-  ACTABLE_FAIL_POINT("checkpoint.manifest.renamed");
-  if (auto synced = files.sync_directory(directory); !synced) return {synced.error(), true};
-  return {};
+  return replace(files, directory, aside, path);
 }
 
 Result<std::optional<Manifest>> read_manifest(base::FileSystem& files, const std::filesystem::path& directory,

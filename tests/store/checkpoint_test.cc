@@ -132,16 +132,16 @@ TEST_CASE("a checkpoint lets the log's segments be used again", "[checkpoint]") 
     for (int i = 0; i < 500; ++i) must(space.put("key" + std::to_string(i % 50), value));
     must(store.sync());
   };
-  write_some();
-  must(store.checkpoint());
-  write_some();
-  const std::size_t segments = lives.files("log-");
   for (int i = 0; i < 5; ++i) {
-    must(store.checkpoint());
     write_some();
-    CHECK(lives.files("log-") <= segments + 1);
+    must(store.checkpoint());
+    // The log's thread lets go when it comes to it.
+    until("the log has let go", [&] { return store.stats().log.segments <= 2; });
     CHECK(lives.files("ckpt-") == 1);
   }
+  // Not the 25 that were written.
+  CHECK(lives.files("log-") <= 9);
+  write_some();
   Store& again = lives.kill();
   CHECK(must(again.space("s")).size() == 50);
 }
@@ -260,7 +260,8 @@ TEST_CASE("checkpoints beside writers lose nothing and bring nothing back", "[ch
         --writing;
       });
     }
-    while (writing != 0) must(store->checkpoint());
+    do must(store->checkpoint());
+    while (writing != 0);
     threads.clear();
     CHECK(store->stats().checkpoint.passes > 0);
     must(store->sync());

@@ -37,6 +37,7 @@ class Client {
 
   void write_all() {
     while (!over_ && entries_ < std::min(work_.writes, k_entries_max)) {
+      if (work_.checkpoint_one_in != 0 && random_.one_in(work_.checkpoint_one_in)) must(store_.checkpoint());
       step();
       if (entries_ % 8 == 0) publish_durable(store_, life_);
     }

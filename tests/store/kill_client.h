@@ -17,6 +17,8 @@ struct Work {
   /// By each thread, up to `k_entries_max`.
   unsigned writes = k_entries_max;
   unsigned synchronous_one_in = 60;
+  /// Before so many writes a thread writes a checkpoint; 0: none does.
+  unsigned checkpoint_one_in = 0;
   /// Closes the store at the end.
   bool closes = false;
   /// Whether such an error is to be expected. A refused write is noted, and the

@@ -407,16 +407,16 @@ void Client::sync() {
 
 void Client::pause(std::chrono::milliseconds time) { scheduler_.pause(time); }
 
-std::uint64_t Client::next_frame() { return store::Access::core(*store_).log()->next_frame(); }
-
-void Client::release_before(std::uint64_t frame) {
-  // What the frames held must be gone on the disk too.
-  const bool well = !failed_in_this_life();
-  if (!well) return;
-  (void)ask("release", true, [&] {
-    store::Access::core(*store_).log()->release_before(frame);
-    return Came{};
-  });
+/// Whatever fails, nothing of the store's content does.
+void Client::checkpoint() {
+  // Of the few keys here a part holds a few.
+  store::Access::core(*store_).checkpointer().set_part_bytes(50'000);
+  const Came came = ask("checkpoint", false, [&] { return Came{error_of(store_->checkpoint())}; });
+  compare("checkpoint");
+  if (!came.error || (came.error->code == ErrorCode::io_error && failed_in_this_life())) return;
+  tolerate("checkpoint", *came.error, false);
 }
+
+void Client::leave_behind(const std::string& name) { disk_.put(name, {}); }
 
 }  // namespace actable::lab

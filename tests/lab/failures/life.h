@@ -61,9 +61,10 @@ class Client {
 
   /// Lets so much time pass, and the log's thread with it.
   void pause(std::chrono::milliseconds time);
-  /// The frame that the log has come to, and letting go of those before it.
-  [[nodiscard]] std::uint64_t next_frame();
-  void release_before(std::uint64_t frame);
+  /// Writes a checkpoint, in parts.
+  void checkpoint();
+  /// Puts a file into the directory that a crash might have left of a checkpoint.
+  void leave_behind(const std::string& name);
 
   [[nodiscard]] const std::vector<Moment>& moments() const noexcept { return moments_; }
 

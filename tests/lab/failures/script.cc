@@ -16,15 +16,14 @@ constexpr std::size_t k_oversize = 70'000;
 // its use; three of them are more than the first mapping of the store's memory.
 constexpr std::size_t k_much = 300'000;
 
-/// A store that is made, with segments that nothing needs any more at its
-/// beginning, which the log uses again.
+/// A store that is made, and a checkpoint that lets the log use its first segments
+/// again.
 void first_life(Client& client) {
   client.open();
   client.make_space("gone");
   for (int i = 0; i < 3; ++i) client.put({"gone", "filler" + std::to_string(i)}, k_most_of_a_segment);
   client.drop_space("gone");
   client.sync();
-  const std::uint64_t frame = client.next_frame();
 
   client.make_space("s");
   client.make_space("t");
@@ -42,15 +41,17 @@ void first_life(Client& client) {
   client.batch({{"s", "batch"}, {"t", "batch"}, {"s", "a"}}, k_sync);
   client.put({"t", "large"}, k_oversize);
   client.pause(250ms);
-  client.release_before(frame);
+  client.checkpoint();
   client.pause(25ms);
   for (int i = 0; i < 4; ++i) client.put({"t", "filler" + std::to_string(i)}, k_most_of_a_segment);
   client.put({"s", "last"}, 100, k_sync);
   client.close();
 }
 
-/// A store that is opened, has gaps between its writes, and grows.
+/// A store that is opened from its checkpoint, has gaps between its writes, grows, and
+/// writes its checkpoint anew.
 void second_life(Client& client) {
+  client.leave_behind("ckpt-00000077");
   client.open(script_options(std::uint64_t{1} << 20));
   client.add({"s", "counter"});
   client.pause(3s);
@@ -66,6 +67,7 @@ void second_life(Client& client) {
   client.scan("late");
   client.sync();
   client.erase({"t", "large"});
+  client.checkpoint();
   client.put({"t", "much"}, k_much);
   client.close();
 }

@@ -25,6 +25,7 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "creating: lock",
     "creating: open STORE",
     "creating: list",
+    "creating: open CHECKPOINT",
     "creating: open segment",
     "creating: size of segment",
     "creating: read segment's content",
@@ -48,6 +49,13 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "recovering: open STORE",
     "recovering: read STORE",
     "recovering: list",
+    "recovering: open CHECKPOINT",
+    "recovering: size of CHECKPOINT",
+    "recovering: read CHECKPOINT",
+    "recovering: open part",
+    "recovering: size of part",
+    "recovering: read part",
+    "recovering: remove part",
     "recovering: open segment",
     "recovering: read segment's header",
     "recovering: size of segment",
@@ -69,6 +77,17 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "running: sync STORE.new",
     "running: rename STORE",
     "running: sync directory of STORE",
+    "running: create part",
+    "running: write part",
+    "running: sync part",
+    "running: sync directory of part",
+    "running: remove part",
+    "running: remove CHECKPOINT.new",
+    "running: create CHECKPOINT.new",
+    "running: write CHECKPOINT.new",
+    "running: sync CHECKPOINT.new",
+    "running: rename CHECKPOINT",
+    "running: sync directory of CHECKPOINT",
     "closing: queue write segment",
     "closing: queue sync segment",
     "closing: create segment",
@@ -78,7 +97,10 @@ constexpr auto k_sites = std::to_array<std::string_view>({
 });
 
 /// A file by its role.
-std::string_view role_of(std::string_view file) { return file.starts_with("log-") ? "segment" : file; }
+std::string_view role_of(std::string_view file) {
+  if (file.starts_with("ckpt-")) return "part";
+  return file.starts_with("log-") ? "segment" : file;
+}
 
 }  // namespace
 

@@ -25,6 +25,28 @@ struct SourceCall {
 };
 
 constexpr auto k_source_calls = std::to_array<SourceCall>({
+    {"checkpoint/file_reader.cc", "files_.open(path_", "recovering: open part"},
+    {"checkpoint/file_reader.cc", "file_->read(offset, window_)", "recovering: read part"},
+    {"checkpoint/file_reader.cc", "file_->size()", "recovering: size of part"},
+    {"checkpoint/file_writer.cc", "files.open(directory / file_name", "running: create part"},
+    {"checkpoint/file_writer.cc", "file_->write(entry_.bytes", "running: write part"},
+    {"checkpoint/file_writer.cc", "file_->sync()", "running: sync part"},
+    {"checkpoint/file_writer.cc", "files_.sync_directory(", "running: sync directory of part"},
+    {"checkpoint/manifest.cc", "files.remove(aside)", "running: remove CHECKPOINT.new"},
+    {"checkpoint/manifest.cc", "files.open(aside", "running: create CHECKPOINT.new"},
+    {"checkpoint/manifest.cc", "(*file)->write(0, bytes)", "running: write CHECKPOINT.new"},
+    {"checkpoint/manifest.cc", "(*file)->sync()", "running: sync CHECKPOINT.new"},
+    {"checkpoint/manifest.cc", "files.rename(aside, path)", "running: rename CHECKPOINT"},
+    {"checkpoint/manifest.cc", "files.sync_directory(directory)", "running: sync directory of CHECKPOINT"},
+    {"checkpoint/manifest.cc", "files.open(path, {})", "recovering: open CHECKPOINT"},
+    {"checkpoint/manifest.cc", "(*file)->size()", "recovering: size of CHECKPOINT"},
+    {"checkpoint/manifest.cc", "(*file)->read(0, bytes)", "recovering: read CHECKPOINT"},
+    {"store/checkpointer.cc", "files_.remove(store_", "running: remove part"},
+    {"store/checkpointer.cc", "files_.remove(path)", "running: remove part"},
+    {"store/restore.cc", "files_.list(", "recovering: list"},
+    {"store/restore.cc", "files_.open(path", "recovering: open part"},
+    {"store/restore.cc", "(*file)->read(0, head)", "recovering: read part"},
+    {"store/restore.cc", "files_.remove(path)", "recovering: remove part"},
     {"store/recovery.cc", "files_.prepare_directory(", "creating: prepare"},
     {"store/recovery.cc", "files_.lock(", "creating: lock"},
     {"wal/frame_reader.cc", "file_.read(offset, window_)", "recovering: read segment's content"},
@@ -60,7 +82,8 @@ constexpr auto k_source_calls = std::to_array<SourceCall>({
 
 // What has methods of the same names and is not the seam's; a weak pointer's `lock`
 // is without arguments.
-constexpr std::array<std::string_view, 5> k_others{"core_->", "catalog_->", "space->", "space().", ".lock()"};
+constexpr std::array<std::string_view, 6> k_others{"core_->",  "catalog_->", "space->",
+                                                   "space().", ".lock()",    "reader.read("};
 
 struct Line {
   std::string file;
@@ -71,7 +94,7 @@ struct Line {
 void add_calls(const std::filesystem::path& root, const std::filesystem::path& path, std::vector<Line>& lines) {
   static const std::regex call(
       R"((\.|->)(open|list|rename|remove|sync_directory|prepare_directory|lock|make_queue|read|write|sync|allocate)"
-      R"(|submit_write|submit_sync)\(|\*file\)->size\()");
+      R"(|submit_write|submit_sync)\(|(\*file\)|file_)->size\()");
   std::ifstream file(path);
   for (std::string text; std::getline(file, text);) {
     const auto stands_in = [&text](std::string_view other) { return text.find(other) != std::string::npos; };
@@ -82,7 +105,7 @@ void add_calls(const std::filesystem::path& root, const std::filesystem::path& p
 
 std::vector<Line> calls_below(const std::filesystem::path& root) {
   std::vector<Line> lines;
-  for (const char* const floor : {"store", "wal"}) {
+  for (const char* const floor : {"checkpoint", "store", "wal"}) {
     for (const auto& entry : std::filesystem::directory_iterator(root / floor)) {
       const auto extension = entry.path().extension();
       if (extension == ".cc" || extension == ".h") add_calls(root, entry.path(), lines);

@@ -38,9 +38,11 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
                .threads = 1 + static_cast<unsigned>(random.below(test::killing::k_threads)),
                .writes = 50 + static_cast<unsigned>(random.skewed(1'200)),
                .synchronous_one_in = any_of(random, std::array{2U, 10U, 60U, 400U, 1'000'000U}),
+               .checkpoint_one_in = any_of(random, std::array{0U, 30U, 100U, 400U}),
                .closes = closes || (point != nullptr && point->when == When::closing)};
   if (plan.work.closes) plan.work.writes = 10 + plan.work.writes / 10;
   if (point != nullptr && point->when == When::writing) plan.work.writes = 1'200;
+  if (point != nullptr && point->name.starts_with("checkpoint.")) plan.work.checkpoint_one_in = 30;
   // Any spare segment is large enough for one of these.
   if (point != nullptr && point->name == "wal.segment.recycled") options.segment_bytes = 12 * k_kib;
   // Smaller ones have no room to write ahead of the frames.
@@ -57,6 +59,7 @@ std::string to_text(const Plan& plan) {
                                                       std::string(plan.point->name);
   return std::to_string(work.threads) + " threads, up to " + std::to_string(work.writes) +
          " writes each, synchronous one in " + std::to_string(work.synchronous_one_in) +
+         (work.checkpoint_one_in == 0 ? "" : ", checkpoints one in " + std::to_string(work.checkpoint_one_in)) +
          (work.closes ? ", closes" : "") + ", " + std::string(name_of(options.log_io)) + ", segments of " +
          std::to_string(options.segment_bytes / 1'024) + " KiB, staging " +
          std::to_string(options.staging_bytes / 1'024) + " KiB, written every " + ms(options.write_interval) +

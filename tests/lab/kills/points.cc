@@ -15,6 +15,7 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"wal.identity.synced", When::creating, 1},
     {"wal.identity.renamed", When::creating, 1},
 
+    {"checkpoint.file.reading", When::recovering, 1, "checkpoint.published"},
     {"recovery.read", When::recovering, 1'000},
     {"recovery.looked_behind", When::recovering, 4},
     {"recovery.replayed", When::recovering, 1},
@@ -24,6 +25,7 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"recovery.marker.synced", When::recovering, 1},
     {"log.begin", When::recovering, 1},
     {"recovery.log_opened", When::recovering, 1},
+    {"checkpoint.leftover.removed", When::recovering, 1, "checkpoint.file.created"},
     {"recovery.recovered", When::recovering, 1},
 
     {"wal.frame.before_submit", When::writing, 200},
@@ -44,6 +46,20 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"wal.segment.closed", When::writing, 8},
     {"catalog.space.written", When::writing, 3},
     {"catalog.space.erased", When::writing, 3},
+
+    {"checkpoint.file.created", When::writing, 4},
+    {"checkpoint.block.written", When::writing, 4},
+    {"checkpoint.file.written", When::writing, 4},
+    {"checkpoint.file.synced", When::writing, 4},
+    {"checkpoint.covered", When::writing, 4},
+    {"checkpoint.manifest.created", When::writing, 4},
+    {"checkpoint.manifest.written", When::writing, 4},
+    {"checkpoint.manifest.synced", When::writing, 4},
+    {"checkpoint.manifest.renamed", When::writing, 4},
+    {"checkpoint.published", When::writing, 4},
+    {"checkpoint.file.removed", When::writing, 2},
+    {"checkpoint.cut", When::writing, 4},
+    {"checkpoint.cover", When::writing, 4},
 
     // Steps at which other tests stop threads. Here the process ends at them,
     // between a number and its record, and in the middle of a batch.
