@@ -86,6 +86,14 @@ template <std::size_t N>
   return std::nullopt;
 }
 
+Document document_of(const CheckpointStats& checkpoint) {
+  return Map{{"running", checkpoint.running}, {"written_bytes", checkpoint.written_bytes},
+             {"passes", checkpoint.passes},   {"failures", checkpoint.failures},
+             {"failure", checkpoint.failure}, {"duration_us", checkpoint.duration.count()},
+             {"serial", checkpoint.serial},   {"cut", checkpoint.cut},
+             {"records", checkpoint.records}, {"bytes", checkpoint.bytes}};
+}
+
 }  // namespace
 
 Document document_of(const StoreStats& stats) {
@@ -106,9 +114,12 @@ Document document_of(const StoreStats& stats) {
                        {"records_applied", recovery.records_applied},
                        {"records_discarded", recovery.records_discarded},
                        {"log_bytes", recovery.log_bytes},
+                       {"checkpoint_records", recovery.checkpoint_records},
+                       {"checkpoint_bytes", recovery.checkpoint_bytes},
                        {"duration_us", recovery.duration.count()},
                        {"clean", recovery.clean}}},
       {"log", document_of(stats.log)},
+      {"checkpoint", document_of(stats.checkpoint)},
       {"memory", Map{{"reserved_bytes", stats.memory.reserved_bytes},
                      {"carved_bytes", stats.memory.carved_bytes},
                      {"retired_bytes", stats.memory.retired_bytes},

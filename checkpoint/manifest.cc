@@ -185,4 +185,25 @@ Result<std::optional<Manifest>> read_manifest(base::FileSystem& files, const std
   return *std::move(manifest);
 }
 
+Result<Manifest> manifest_before(base::FileSystem& files, const std::filesystem::path& directory,
+                                 const LogBeginning& log) {
+  auto found = read_manifest(files, directory, log.store_id);
+  if (!found) return std::unexpected(std::move(found.error()));
+  const std::string path = (directory / k_manifest_file).string();
+  if (!*found) {
+    if (log.first_frame != 1) {
+      return fail(ErrorCode::corrupt, path +
+                                          ": offset 0: the file is missing, and the log begins behind a checkpoint; "
+                                          "restore the directory from a backup");
+    }
+    return Manifest{.store_id = log.store_id, .hash_seed = log.hash_seed};
+  }
+  if ((*found)->hash_seed != log.hash_seed || (*found)->first_frame() < log.first_frame) {
+    return fail(ErrorCode::corrupt, path +
+                                        ": offset 0: the checkpoint is older than the log behind it; restore the "
+                                        "directory from a backup");
+  }
+  return **std::move(found);
+}
+
 }  // namespace actable::checkpoint

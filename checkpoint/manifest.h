@@ -102,4 +102,18 @@ struct Published {
                                                             const std::filesystem::path& directory,
                                                             std::uint64_t store_id);
 
+/// What the store's identity says that a checkpoint must fit.
+struct LogBeginning {
+  std::uint64_t store_id;
+  std::uint64_t hash_seed;
+  /// The log's frames before it are gone.
+  std::uint64_t first_frame;
+};
+
+/// The manifest that the log goes on from; one without files where there is none and
+/// needs be none. Fails as `read_manifest`, and with
+///   corrupt  there is none, or one that is older than the log
+[[nodiscard]] Result<Manifest> manifest_before(base::FileSystem& files, const std::filesystem::path& directory,
+                                               const LogBeginning& log);
+
 }  // namespace actable::checkpoint

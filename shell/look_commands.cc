@@ -59,9 +59,14 @@ Got<void> info(Context& context, const Words&) {
     if (recovery["log_bytes"].number() == 0) {
       pairs.push_back({"opened from", "nothing: it was new"});
     } else {
-      pairs.push_back({"opened from", bytes(recovery, "log_bytes") + " of log, " + count(recovery, "records_applied") +
-                                          " records, " + count(recovery, "records_discarded") +
-                                          " beyond the cut discarded, in " + time_text(real(recovery, "duration_us"))});
+      const std::string checkpoint = recovery["checkpoint_bytes"].number() == 0
+                                         ? ""
+                                         : bytes(recovery, "checkpoint_bytes") + " of checkpoint, " +
+                                               count(recovery, "checkpoint_records") + " records; ";
+      pairs.push_back({"opened from", checkpoint + bytes(recovery, "log_bytes") + " of log, " +
+                                          count(recovery, "records_applied") + " records, " +
+                                          count(recovery, "records_discarded") + " beyond the cut discarded, in " +
+                                          time_text(real(recovery, "duration_us"))});
       pairs.push_back({"closed before", recovery["clean"].truth() ? "cleanly" : "not: the process had just ended"});
     }
     context.screen().pairs(pairs);

@@ -1,6 +1,8 @@
 #include "shell/store_files.h"
 
+#include "base/hash.h"
 #include "base/process.h"
+#include "checkpoint/file_reader.h"
 #include "debug/printable.h"
 #include "debug/protocol.h"
 #include "shell/interrupt.h"
@@ -20,6 +22,7 @@
 namespace shell {
 namespace {
 
+namespace checkpoint = actable::checkpoint;
 namespace debug = actable::debug;
 namespace fs = std::filesystem;
 namespace store = actable::store;
@@ -126,12 +129,42 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
     if (interrupted) return actable::fail(ErrorCode::closed, k_interrupted);
     return apply(record);
   };
-  auto end = wal::replay(directory_, identity_, *files, take);
+  auto manifest =
+      checkpoint::manifest_before(files_, directory_, {identity_.store_id, identity_.hash_seed, identity_.first_frame});
+  if (!manifest) return unreadable(manifest.error());
+  checkpoint_ = *manifest;
+  bytes_in_all_ += manifest->bytes();
+  if (auto read = read_checkpoint(*manifest, take); !read) return std::unexpected(std::move(read.error()));
+  auto end = wal::replay(directory_, identity_, *files, [&](const wal::LogRecord& record) -> Result<void> {
+    const std::uint64_t hash = actable::base::hash_key(record.key, identity_.hash_seed);
+    // The checkpoint has what became of it.
+    if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};
+    return take(record);
+  });
   if (show_) show_("");
   // A process may have begun to write meanwhile: then what was read is a mixture.
   if (auto closed = expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
   if (!end) return unreadable(end.error());
+  if (end->cut < manifest->seq_end()) {
+    return failed(directory_.string() +
+                  ": the log ends before what the checkpoint holds; restore the directory from "
+                  "a backup");
+  }
   return *std::move(end);
+}
+
+Got<void> StoreFiles::read_checkpoint(const checkpoint::Manifest& manifest, const wal::Apply& take) {
+  for (const checkpoint::FileEntry& file : manifest.files) {
+    checkpoint::FileReader reader(files_, directory_ / checkpoint::file_name(file.number), file, manifest.store_id);
+    auto read = reader.read([&](const checkpoint::Record& record) -> Result<void> {
+      const std::uint64_t hash = actable::base::hash_key(record.key, manifest.hash_seed);
+      // Another file has the group now.
+      if (manifest.groups[checkpoint::group_of(hash)].file != file.number) return {};
+      return take({record.seq, record.space, false, record.key, record.value});
+    });
+    if (!read) return unreadable(read.error());
+  }
+  return {};
 }
 
 Got<void> StoreFiles::know() {
@@ -203,6 +236,8 @@ Got<Document> StoreFiles::stats() {
                               {"records_applied", end_.records_applied},
                               {"records_discarded", end_.records_discarded},
                               {"log_bytes", end_.bytes},
+                              {"checkpoint_records", checkpoint_.records()},
+                              {"checkpoint_bytes", checkpoint_.bytes()},
                               {"duration_us", duration_.count()},
                               {"clean", end_.clean}}}};
 }

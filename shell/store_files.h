@@ -1,5 +1,6 @@
 #pragma once
 
+#include "checkpoint/manifest.h"
 #include "shell/read_only_files.h"
 #include "shell/source.h"
 #include "wal/format.h"
@@ -73,7 +74,10 @@ class StoreFiles final : public Source {
       : directory_(std::move(directory)), files_([this](std::size_t bytes) { progressed(bytes); }) {}
 
   [[nodiscard]] Got<std::vector<actable::wal::SegmentFile>> segments();
+  /// All records of the checkpoint and of the log behind it.
   [[nodiscard]] Got<actable::wal::LogEnd> replay(const actable::wal::Apply& apply);
+  [[nodiscard]] Got<void> read_checkpoint(const actable::checkpoint::Manifest& manifest,
+                                          const actable::wal::Apply& take);
   /// The first reading: the spaces, and the end of the log.
   [[nodiscard]] Got<void> know();
   /// The live keys of the space that begin with the prefix. Their values where wanted.
@@ -100,6 +104,7 @@ class StoreFiles final : public Source {
 
   bool known_ = false;
   actable::wal::LogEnd end_;
+  actable::checkpoint::Manifest checkpoint_;
   std::chrono::microseconds duration_{0};
   std::map<std::string, std::uint32_t> ids_;
   // Closed files do not change.

@@ -26,34 +26,18 @@ constexpr std::size_t k_head_bytes = checkpoint::k_block_header_bytes;
 }  // namespace
 
 Result<wal::Basis> StoreCore::restore(const wal::Identity& identity, bool fresh) {
-  auto manifest = checkpoint::read_manifest(files_, options_.directory, identity.store_id);
+  auto manifest = checkpoint::manifest_before(files_, options_.directory,
+                                              {identity.store_id, identity.hash_seed, identity.first_frame});
   if (!manifest) return std::unexpected(std::move(manifest.error()));
+  restoring_ = *std::move(manifest);
   auto there = checkpoint_files_there();
   if (!there) return std::unexpected(std::move(there.error()));
-  const std::filesystem::path path = options_.directory / checkpoint::k_manifest_file;
-  restoring_.store_id = identity.store_id;
-  restoring_.hash_seed = identity.hash_seed;
-  for (checkpoint::Group& group : restoring_.groups) group.first_frame = identity.first_frame;
-  if (!*manifest) {
-    if (identity.first_frame != 1) {
-      return fail(ErrorCode::corrupt, path.string() +
-                                          ": offset 0: the file is missing, and the log begins behind a "
-                                          "checkpoint; restore the directory from a backup");
-    }
-    if (fresh && !there->empty()) {
-      return fail(ErrorCode::corrupt, path.string() + ": offset 0: the directory holds files of a checkpoint and no " +
-                                          wal::k_identity_file +
-                                          "; restore it from a backup, or open an empty directory");
-    }
-  } else {
-    restoring_ = *std::move(*manifest);
-    if (restoring_.hash_seed != identity.hash_seed || restoring_.first_frame() < identity.first_frame) {
-      return fail(ErrorCode::corrupt, path.string() +
-                                          ": offset 0: the checkpoint is older than the log behind it; "
-                                          "restore the directory from a backup");
-    }
-    if (auto read = read_checkpoint(); !read) return std::unexpected(std::move(read.error()));
+  if (fresh && !there->empty()) {
+    return fail(ErrorCode::corrupt, (options_.directory / wal::k_identity_file).string() +
+                                        ": offset 0: the file is missing, and the directory holds files of a "
+                                        "checkpoint; restore it from a backup, or open an empty directory");
   }
+  if (auto read = read_checkpoint(); !read) return std::unexpected(std::move(read.error()));
   checkpointer_.take_over(restoring_, *std::move(there));
   return wal::Basis{.cut_min = restoring_.seq_end(), .numbers_min = restoring_.cut_max()};
 }

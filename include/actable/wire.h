@@ -14,8 +14,9 @@ namespace actable {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, RecoveryStats& x) {
-  auto& [cut, applied, discarded, bytes, duration, clean] = x;
-  return f(caf::meta::type_name("actable::RecoveryStats"), cut, applied, discarded, bytes, duration, clean);
+  auto& [cut, applied, discarded, bytes, checkpoint_records, checkpoint_bytes, duration, clean] = x;
+  return f(caf::meta::type_name("actable::RecoveryStats"), cut, applied, discarded, bytes, checkpoint_records,
+           checkpoint_bytes, duration, clean);
 }
 
 template <class Inspector>
@@ -27,6 +28,13 @@ typename Inspector::result_type inspect(Inspector& f, LogStats& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, CheckpointStats& x) {
+  auto& [running, written, passes, failures, failure, duration, serial, cut, records, bytes] = x;
+  return f(caf::meta::type_name("actable::CheckpointStats"), running, written, passes, failures, failure, duration,
+           serial, cut, records, bytes);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, MemoryStats& x) {
   auto& [reserved, carved, retired, compactions, returned, compacting] = x;
   return f(caf::meta::type_name("actable::MemoryStats"), reserved, carved, retired, compactions, returned, compacting);
@@ -34,10 +42,10 @@ typename Inspector::result_type inspect(Inspector& f, MemoryStats& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, StoreStats& x) {
-  auto& [last, durable, lag, read_only, reason, recovery, log, memory, threads, epoch, pinned, pins, membarrier,
-         spaces] = x;
-  return f(caf::meta::type_name("actable::StoreStats"), last, durable, lag, read_only, reason, recovery, log, memory,
-           threads, epoch, pinned, pins, membarrier, spaces);
+  auto& [last, durable, lag, read_only, reason, recovery, log, checkpoint, memory, threads, epoch, pinned, pins,
+         membarrier, spaces] = x;
+  return f(caf::meta::type_name("actable::StoreStats"), last, durable, lag, read_only, reason, recovery, log,
+           checkpoint, memory, threads, epoch, pinned, pins, membarrier, spaces);
 }
 
 template <class Inspector>

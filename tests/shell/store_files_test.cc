@@ -70,7 +70,9 @@ TEST_CASE("closed files hold what the store held, and reading changes nothing", 
   {
     Store store = must(Store::open(options_in(directory / "store")));
     Space space = must(store.space("s"));
-    for (std::uint64_t i = 0; i < scaled(20'000); ++i) {
+    const std::uint64_t writes = scaled(20'000);
+    for (std::uint64_t i = 0; i < writes; ++i) {
+      if (i == writes / 2) must(store.checkpoint());
       const std::string key = "key " + std::to_string(random.below(3'000));
       if (random.one_in(4)) {
         must(space.erase(key));

@@ -9,6 +9,7 @@
 #include "tests/support/seed.h"
 #include "tests/support/simulated_disk.h"
 #include "tests/support/threads.h"
+#include "wal/identity.h"
 
 #include <algorithm>
 #include <atomic>
@@ -228,6 +229,82 @@ TEST_CASE("closing ends a checkpoint that is being written", "[checkpoint]") {
   CHECK(lives.files("ckpt-") == 0);
   CHECK(outcome(store.checkpoint()) == "closed");
   CHECK(must(must(lives.reopen().space("s")).get("a")) == "1");
+}
+
+TEST_CASE("what the log holds below a checkpoint's cut is not applied", "[checkpoint]") {
+  Lives lives;
+  Store& store = lives.reopen();
+  must(must(store.space("below")).put("a", "1"));
+  const Seq cut = must(store.sync()) + 1;
+  must(must(store.space("above")).put("a", "1"));
+  must(store.close());
+  // A checkpoint that says: at the cut there was nothing. So what is left of writes below
+  // it in the log was undone by others, of which nothing is left.
+  const auto identity = must(wal::read_identity(lives.disk(), "/simulated"));
+  checkpoint::Manifest manifest{.store_id = identity->store_id, .hash_seed = identity->hash_seed, .next_space_id = 9};
+  for (checkpoint::Group& group : manifest.groups) group.cut = cut;
+  REQUIRE_FALSE(checkpoint::write_manifest(lives.disk(), "/simulated", manifest).error);
+  Store& again = lives.kill();
+  CHECK(again.spaces() == std::vector<std::string>{"above"});
+  CHECK(must(must(again.space("above")).get("a")) == "1");
+  CHECK(again.last_seq() >= cut);
+}
+
+TEST_CASE("a store that lost its checkpoint, or got another's, is refused", "[checkpoint]") {
+  Lives lives;
+  {
+    Store& store = lives.reopen();
+    Space space = must(store.space("s"));
+    must(space.put("a", "1"));
+    must(store.checkpoint());
+    const std::string large(400'000, 'v');
+    for (int i = 0; i < 8; ++i) must(space.put("large", large));
+    must(store.checkpoint());
+    until("the log has let go", [&] { return store.stats().log.segments <= 2; });
+    must(store.close());
+  }
+  const auto killed = lives.disk().killed();
+  const std::vector<std::byte> manifest = killed->bytes(checkpoint::k_manifest_file);
+  const auto refused = [&](const std::string& why) {
+    const auto opened = store::Access::open(simulated_options(), *killed);
+    INFO(why);
+    CHECK(outcome(opened) == "corrupt");
+    CHECK_THAT(message(opened), ContainsSubstring(why));
+  };
+  killed->drop(checkpoint::k_manifest_file);
+  refused("CHECKPOINT: offset 0: the file is missing");
+  auto damaged = manifest;
+  damaged[40] ^= std::byte{1};
+  killed->put(checkpoint::k_manifest_file, damaged);
+  refused("CHECKPOINT: checksum does not match");
+  killed->put(checkpoint::k_manifest_file, manifest);
+  const auto names = killed->names();
+  const std::string part = *std::ranges::find_if(names, [](const auto& n) { return n.starts_with("ckpt-"); });
+  const std::vector<std::byte> bytes = killed->bytes(part);
+  killed->drop(part);
+  refused(part + ": offset 0: the file is missing, and the checkpoint names it");
+  killed->put(part, bytes);
+  CHECK(outcome(store::Access::open(simulated_options(), *killed)) == "ok");
+}
+
+TEST_CASE("files that are left of a checkpoint go, and others' stay", "[checkpoint]") {
+  Lives lives;
+  must(must(lives.reopen().space("s")).put("a", "1"));
+  must(lives.reopen().checkpoint());
+  const std::vector<std::string> before = lives.disk().names();
+  lives.disk().put("ckpt-00000050", {});
+  lives.disk().put("ckpt-00000051", std::vector<std::byte>(10'000));
+  lives.disk().put("ckpt-00000052", std::vector<std::byte>(10'000, std::byte{'x'}));
+  lives.disk().put("ckpt-copy", {});
+  Store& store = lives.reopen();
+  std::vector<std::string> due = before;
+  due.insert(due.end(), {"ckpt-00000052", "ckpt-copy"});
+  std::ranges::sort(due);
+  CHECK(lives.disk().names() == due);
+  // Nor is a name that is taken used.
+  must(must(store.space("s")).put("a", "2"));
+  must(store.checkpoint());
+  CHECK(lives.disk().bytes("ckpt-00000052") == std::vector<std::byte>(10'000, std::byte{'x'}));
 }
 
 TEST_CASE("a pure-memory store has no checkpoint") {
