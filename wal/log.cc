@@ -169,8 +169,8 @@ Result<void> Log::start(const Recovery& recovery) {
   if (lock_ != nullptr) (*queue)->hold(*lock_);
   continue_at = epochs_.restart_at(continue_at);
   durable_.begin_at(continue_at);
-  WriterConfig config{identity_.store_id,     end.era + 1, end.next_frame, options_.write_interval,
-                      options_.sync_interval, options_.log_nice, options_.log};
+  WriterConfig config{identity_.store_id,     end.era + 1,       end.next_frame, options_.write_interval,
+                      options_.sync_interval, options_.log_nice, options_.log,   recovery.aside};
   writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
                                      std::move(*queue), durable_);
   auto marked = writer_->write_recovery_frame(continue_at, end.cut);

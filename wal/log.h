@@ -27,6 +27,8 @@ struct Recovery {
   /// Told the seed of the key hash before the first record.
   std::function<Result<void>(std::uint64_t hash_seed)> begin;
   Apply apply;
+  /// As WriterConfig::aside, from the end of opening to that of closing.
+  std::function<bool()> aside{};
 };
 
 /// The log of one store: stages records of any thread, writes them in the
