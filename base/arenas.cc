@@ -20,6 +20,9 @@ constexpr std::size_t k_arena_bytes_max = std::size_t{64} << 20;
 // Past a GiB an arena is a sixteenth of what there is already, so that `hold`
 // has some tens to look at and not thousands.
 constexpr std::size_t k_arena_part = 16;
+// Populated ahead of carving: what writers fill in the 10 ms that the log's thread
+// may sleep. Only huge pages are, so that small stores stay small.
+constexpr std::size_t k_populate_ahead_bytes = 4 * k_huge_page_bytes;
 
 }  // namespace
 
@@ -33,6 +36,8 @@ struct Arenas::Arena {
   std::atomic<std::size_t> used;
   /// What of it has not been given back.
   std::size_t kept;
+  /// Where `populate_ahead` goes on; the end where there is nothing to do.
+  std::size_t populate_at;
 };
 
 Arenas::~Arenas() {
@@ -57,7 +62,7 @@ Arenas::Arena* Arenas::map_arena(std::size_t bytes_min) noexcept {
     base += (k_huge_page_bytes - reinterpret_cast<std::uintptr_t>(mapping) % k_huge_page_bytes) % k_huge_page_bytes;
     (void)madvise(base, bytes, MADV_HUGEPAGE);
   }
-  auto* const arena = new (base) Arena{nullptr, mapping, mapped, base, bytes, k_page_bytes, bytes};
+  auto* const arena = new (base) Arena{nullptr, mapping, mapped, base, bytes, k_page_bytes, bytes, huge ? 0 : bytes};
   reserved_.fetch_add(bytes, std::memory_order_relaxed);
   usage_.reserved_bytes.fetch_add(bytes, std::memory_order_relaxed);
   return arena;
@@ -108,6 +113,22 @@ void* Arenas::carve(std::size_t bytes) noexcept {
       munmap(fresh->mapping, fresh->mapping_bytes);
     }
   }
+}
+
+bool Arenas::populate_ahead() noexcept {
+  // acquire: pairs with the release in `carve`: the header.
+  Arena* const arena = newest_.load(std::memory_order_acquire);
+  if (arena == nullptr) return false;
+  // relaxed: a hint; what has been carved meanwhile is populated to no purpose.
+  const std::size_t filled = round_up(arena->used.load(std::memory_order_relaxed), k_huge_page_bytes);
+  std::size_t& at = arena->populate_at;
+  // The next page is too near: both would clear one for it, and one be thrown away.
+  if (at <= filled) at = filled + k_huge_page_bytes;
+  if (at + k_huge_page_bytes > arena->bytes || at >= filled + k_populate_ahead_bytes) return false;
+  // Leaves what is there as it is, so it may be in use. Older systems do not know it.
+  const bool known = madvise(arena->base + at, k_huge_page_bytes, MADV_POPULATE_WRITE) == 0;
+  at = known ? at + k_huge_page_bytes : arena->bytes;
+  return known;
 }
 
 bool Arenas::hold(const void* block) const noexcept {

@@ -38,6 +38,15 @@ class Arenas {
   /// Null when memory is exhausted.
   [[nodiscard]] void* carve(std::size_t bytes) noexcept;
 
+  /// Has the system find the page that will be carved next but one, unless so many
+  /// are there ahead already. True when it should be called again. For one thread at
+  /// a time, beside those who carve.
+  ///
+  /// Who touches a huge page first waits until it is cleared, 0.2 ms, and where the
+  /// machine is virtual and gets its memory only then, 5 ms: as long as it takes to
+  /// fill it. Hence another thread, and not the page that is being filled.
+  [[nodiscard]] bool populate_ahead() noexcept;
+
   /// Whether a block was carved here: one that the calling thread carved or was
   /// handed, by way of a release and an acquire.
   [[nodiscard]] bool hold(const void* block) const noexcept;

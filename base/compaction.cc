@@ -73,6 +73,9 @@ RecordMemory::Step RecordMemory::step_compaction() noexcept {
       unlinked();
       return Step::done;
     case Compaction::returning:
+      // Who found these arenas to populate is still at it; whoever begins now finds
+      // the others, for their generation was exchanged before this.
+      if (const std::unique_lock lock(populate_mutex_, std::try_to_lock); !lock) return Step::waits;
       if (leaving_->arenas.give_back(k_give_back_bytes)) return Step::done;
       leaving_.reset();
       enter(Compaction::none);

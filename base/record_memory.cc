@@ -47,6 +47,12 @@ RecordMemory::RecordMemory(Epochs& epochs) noexcept
 
 RecordMemory::~RecordMemory() { delete generation_.load(std::memory_order_acquire); }
 
+bool RecordMemory::populate_ahead() noexcept {
+  const std::lock_guard lock(populate_mutex_);
+  Generation* const generation = generation_.load(std::memory_order_acquire);
+  return generation != nullptr && generation->arenas.populate_ahead();
+}
+
 RecordMemory::Cache::Cache(Generation& generation) noexcept
     // acquire: pairs with the release in step_compaction.
     : generation_(generation), leaving_(generation.leaving.load(std::memory_order_acquire)) {}

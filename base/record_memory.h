@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 /// Memory for records and table segments, given back through epochs.
 ///
@@ -136,6 +137,10 @@ class RecordMemory {
     return usage_.returned_bytes.load(std::memory_order_relaxed);
   }
 
+  /// As Arenas::populate_ahead, for any thread; but one at a time does it. It need
+  /// not be pinned.
+  [[nodiscard]] bool populate_ahead() noexcept;
+
   // Compaction. Its functions are for one thread at a time, the compactor, who
   // is pinned; it may be another at each call.
 
@@ -151,7 +156,7 @@ class RecordMemory {
   enum class Step : std::uint8_t {
     /// Call again.
     done,
-    /// Somebody is pinned who has to end first; or it is at `none` or `moving`,
+    /// Somebody is pinned or populates who has to end first; or it is at `none` or `moving`,
     /// and not the compactor's turn.
     waits,
     /// Memory is exhausted: call again later.
@@ -247,6 +252,9 @@ class RecordMemory {
   PerThread<CacheSlot> slots_;
   // Of new caches. Null where memory was exhausted at the beginning.
   std::atomic<Generation*> generation_{nullptr};
+  // Held while its arenas are populated, which needs no pin: before arenas are given
+  // back, the compactor sees that nobody has been holding it since they were its.
+  std::mutex populate_mutex_;
 
   // The compactor's.
   enum class Exchange : std::uint8_t { due, made, over };

@@ -79,6 +79,8 @@ Result<void> StoreCore::start_log() {
     return restore(identity, fresh);
   };
   recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
+  // The memory outlives the log's thread.
+  recovery.aside = [memory = memory_.get()] { return memory->populate_ahead(); };
   auto log = wal::Log::open(options_, files_, epochs_, recovery, lock_.get());
   if (!log) return std::unexpected(log.error());
   const std::lock_guard lock(catalog_mutex_);

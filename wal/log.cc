@@ -177,7 +177,7 @@ Result<void> Log::start(const Recovery& recovery) {
   continue_at = epochs_.restart_at(std::max(continue_at, basis->numbers_min));
   durable_.begin_at(continue_at);
   WriterConfig config{identity_.store_id,     end.era + 1,       end.next_frame, options_.write_interval,
-                      options_.sync_interval, options_.log_nice, options_.log};
+                      options_.sync_interval, options_.log_nice, options_.log,   recovery.aside};
   writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
                                      std::move(*queue), durable_);
   auto marked = writer_->write_recovery_frame(continue_at, end.cut);

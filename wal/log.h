@@ -36,6 +36,8 @@ struct Recovery {
   /// and nothing is on disk.
   std::function<Result<Basis>(const Identity& identity, bool fresh)> begin;
   Apply apply;
+  /// As WriterConfig::aside, from the end of opening to that of closing.
+  std::function<bool()> aside{};
 };
 
 /// The log of one store: stages records of any thread, writes them in the

@@ -147,11 +147,13 @@ void Writer::pass() {
   step_release();
   step_prewrite();
   step_idle();
+  step_aside();
 }
 
 std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   using Nanoseconds = std::chrono::nanoseconds;
   if (failed_) return std::nullopt;
+  if (more_aside_) return Nanoseconds{0};
   if (idle_.load(std::memory_order_relaxed)) return k_idle_wait;
   if (round_ == Round::waiting_for_writers) {
     // Without a gather block it is a completion that lets the round go on.
@@ -360,6 +362,10 @@ void Writer::step_idle() {
     idle_.store(false, std::memory_order_relaxed);
     round_next_at_ = Clock::now() + write_interval();
   }
+}
+
+void Writer::step_aside() {
+  more_aside_ = config_.aside && !failed_ && durable_.wanted() <= durable_.number() && config_.aside();
 }
 
 /// Writes a frame that says how far the log is on disk, so that later damage to

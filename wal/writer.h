@@ -40,6 +40,9 @@ struct WriterConfig {
   std::chrono::nanoseconds sync_interval{};
   int nice = 0;
   std::function<void(LogLevel, std::string_view)> log{};
+  /// Work of others that the thread does between passes, a few milliseconds at a
+  /// time, unless somebody waits for the disk. True when there is more.
+  std::function<bool()> aside{};
 };
 
 /// The one thread that writes the log.
@@ -159,6 +162,7 @@ class Writer {
   void step_release();
   void step_prewrite();
   void step_idle();
+  void step_aside();
   void seal_tail(std::uint32_t flags);
   void write_clean_close();
   void drain() noexcept;
@@ -223,6 +227,8 @@ class Writer {
   Seq taken_max_ = 0;
   bool sealed_ = true;
   bool failed_ = false;
+  // There is more to do of `WriterConfig::aside`.
+  bool more_aside_ = false;
 
   std::thread thread_;
   std::atomic<bool> stopping_{false};

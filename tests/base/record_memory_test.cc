@@ -5,6 +5,7 @@
 #include "tests/support/seed.h"
 #include "tests/support/threads.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -376,6 +377,51 @@ TEST_CASE("without memory an allocation returns null, and works again once some 
     return place.memory.allocate(cache, 100'000) == last ? as_due : not_again;
   });
   CHECK(outcome == as_due);
+}
+
+/// Whether all pages that a block touches are there.
+bool resident(const void* block, std::size_t bytes) {
+  constexpr std::uintptr_t k_page_bytes = 4096;
+  const auto at = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t first = at / k_page_bytes * k_page_bytes;
+  std::vector<unsigned char> pages((at + bytes - first + k_page_bytes - 1) / k_page_bytes);
+  expect(mincore(reinterpret_cast<void*>(first), at + bytes - first, pages.data()) == 0, "mincore");
+  return std::ranges::all_of(pages, [](unsigned char page) { return (page & 1) != 0; });
+}
+
+TEST_CASE("memory that is carved next is there already when another thread populates it", "[record_memory]") {
+  constexpr std::size_t k_bytes = 8192;
+  Place place;
+  const auto take = [&place] {
+    const WritePin pin(place.epochs, place.slot());
+    return place.memory.allocate(place.cache(), k_bytes);
+  };
+  CHECK_FALSE(place.memory.populate_ahead());
+  (void)take();
+  // An arena of small pages.
+  CHECK_FALSE(place.memory.populate_ahead());
+  // Two MiB and a half into the first arena that is large enough for huge ones.
+  std::size_t before = place.memory.reserved_bytes();
+  while (place.memory.reserved_bytes() - before < 16 * k_mib) {
+    before = place.memory.reserved_bytes();
+    (void)take();
+  }
+  for (std::size_t taken = 0; taken < 5 * k_mib / 2; taken += k_bytes) (void)take();
+  void* probe = mmap(nullptr, k_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const bool known = madvise(probe, k_bytes, MADV_POPULATE_WRITE) == 0;
+  munmap(probe, k_bytes);
+  unsigned steps = 0;
+  std::jthread([&] {
+    while (place.memory.populate_ahead()) ++steps;
+  }).join();
+  if (!known) return;  // Linux before 5.14.
+  CHECK(steps > 0);
+  CHECK(steps <= 8);
+  // The page that is being filled and the one behind it are the writer's own.
+  for (std::size_t taken = 0; taken < 7 * k_mib / 2; taken += k_bytes) (void)take();
+  bool all = true;
+  for (std::size_t taken = 0; taken < 2 * k_mib; taken += k_bytes) all &= resident(take(), k_bytes);
+  CHECK(all);
 }
 
 }  // namespace actable::base

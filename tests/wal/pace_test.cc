@@ -4,6 +4,7 @@
 #include "tests/wal/log_fixture.h"
 #include "tests/wal/watched_disk.h"
 
+#include <atomic>
 #include <string>
 
 // When the log's thread works, and when it sleeps.
@@ -34,6 +35,30 @@ TEST_CASE("between rounds the log's thread sleeps") {
   });
   INFO(disk.waits() - waits << " waits");
   CHECK(disk.waits() - waits < 1'000);
+}
+
+TEST_CASE("the log's thread does the work of others while there is more, and rests when there is none") {
+  test::SimulatedDisk disk;
+  base::Epochs epochs;
+  std::atomic<int> left{5};
+  std::atomic<int> calls{0};
+  Recovery recovery;
+  recovery.begin = [](std::uint64_t) -> Result<void> { return {}; };
+  recovery.apply = [](const LogRecord&) -> Result<void> { return {}; };
+  recovery.aside = [&] {
+    ++calls;
+    return left > 0 && --left > 0;
+  };
+  const auto log = must(Log::open(log_options(LogIo::pwrite), disk, epochs, recovery));
+  until("all is done", [&] { return left == 0; });
+  until("its thread rests", [&] {
+    const int before = calls;
+    return stays(100ms, [&] { return calls == before; });
+  });
+  left = 5;
+  log->wake();
+  until("all is done again", [&] { return left == 0; });
+  must(log->close());
 }
 
 TEST_CASE("after a failure the log's thread rests") {
