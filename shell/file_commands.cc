@@ -87,8 +87,6 @@ Got<void> verify(Context& context, const Words&) {
   return {};
 }
 
-Got<void> dump(Context& context, const Words&) { return dump_frames(context); }
-
 using Where = Command::Where;
 
 constexpr Command k_commands[] = {
@@ -97,11 +95,6 @@ constexpr Command k_commands[] = {
      .example = "verify",
      .where = Where::offline,
      .run = verify},
-    {.name = "dump",
-     .what = "Every frame and record, in readable form",
-     .example = "dump",
-     .where = Where::offline,
-     .run = dump},
 };
 
 }  // namespace
