@@ -77,6 +77,24 @@ std::int64_t Arguments::integer(std::string_view name) {
   return 0;
 }
 
+bool Arguments::truth(std::string_view name) {
+  const Document* const found = take(name);
+  if (found != nullptr && found->as<bool>() == nullptr) note(name, "is neither true nor false");
+  return found != nullptr && found->truth();
+}
+
+std::vector<std::string_view> Arguments::list_of_bytes(std::string_view name, std::size_t most) {
+  const Document* const found = take(name);
+  if (found == nullptr) return {};
+  const auto* const list = found->as<List>();
+  const auto of_bytes = [](const Document& one) { return one.as<Bytes>() != nullptr; };
+  if (list == nullptr || !std::ranges::all_of(*list, of_bytes)) note(name, "is no list of bytes");
+  if (list != nullptr && list->size() > most) note(name, "has more than " + std::to_string(most) + " elements");
+  std::vector<std::string_view> elements;
+  for (const Document& one : found->list()) elements.push_back(one.bytes());
+  return elements;
+}
+
 std::uint64_t Arguments::number(std::string_view name, std::uint64_t least, std::uint64_t most) {
   const Document* const found = take(name);
   const auto* const value = found == nullptr ? nullptr : found->as<std::uint64_t>();
@@ -93,16 +111,17 @@ Result<void> Arguments::check() const {
 }
 
 const Inspector::Command Inspector::k_commands[] = {
-    {"stats", false, &Inspector::stats},     {"spaces", false, &Inspector::spaces},
-    {"shards", false, &Inspector::shards},   {"actors", false, &Inspector::actors},
-    {"config", false, &Inspector::config},   {"get", false, &Inspector::get},
-    {"scan", false, &Inspector::scan},       {"count", false, &Inspector::count},
-    {"big", false, &Inspector::big},         {"next", false, &Inspector::next},
-    {"trace", false, &Inspector::trace},     {"analytics", false, &Inspector::analytics},
-    {"monitor", false, &Inspector::monitor}, {"put", true, &Inspector::put},
-    {"erase", true, &Inspector::erase},      {"add", true, &Inspector::add},
-    {"sync", true, &Inspector::sync},        {"restart", true, &Inspector::restart},
-    {"crash", true, &Inspector::crash},      {"set", true, &Inspector::set},
+    {"stats", false, &Inspector::stats},      {"spaces", false, &Inspector::spaces},
+    {"shards", false, &Inspector::shards},    {"actors", false, &Inspector::actors},
+    {"config", false, &Inspector::config},    {"get", false, &Inspector::get},
+    {"scan", false, &Inspector::scan},        {"count", false, &Inspector::count},
+    {"big", false, &Inspector::big},          {"next", false, &Inspector::next},
+    {"trace", false, &Inspector::trace},      {"analytics", false, &Inspector::analytics},
+    {"monitor", false, &Inspector::monitor},  {"put", true, &Inspector::put},
+    {"erase", true, &Inspector::erase},       {"add", true, &Inspector::add},
+    {"sync", true, &Inspector::sync},         {"restart", true, &Inspector::restart},
+    {"crash", true, &Inspector::crash},       {"set", true, &Inspector::set},
+    {"put_many", true, &Inspector::put_many}, {"put_part", true, &Inspector::put_part},
 };
 
 const Inspector::Command* Inspector::find(std::string_view name) {
@@ -111,7 +130,10 @@ const Inspector::Command* Inspector::find(std::string_view name) {
 }
 
 Inspector::~Inspector() {
-  for (const auto& [client, session] : sessions_) session.end();
+  for (auto& [client, session] : sessions_) {
+    end_loading(session);
+    session.end();
+  }
 }
 
 void Inspector::Session::end() const {
@@ -144,6 +166,7 @@ Inspector::Answer Inspector::answer(const Question& asked) {
 void Inspector::forget(std::uint64_t client) {
   const auto found = sessions_.find(client);
   if (found == sessions_.end()) return;
+  end_loading(found->second);
   found->second.end();
   sessions_.erase(found);
 }
@@ -319,10 +342,9 @@ Result<void> Inspector::may_write(const Arguments& arguments) const {
   return {};
 }
 
-void Inspector::report(const Question& asked, const std::string& what) const {
-  tree_->report(LogLevel::warning, "debug shell (user " + std::to_string(asked.asker().peer.user) + ", process " +
-                                       std::to_string(asked.asker().peer.process) + ", " + shown(asked.asker().name) +
-                                       "): " + what);
+void Inspector::report(const debug::Asker& asker, const std::string& what) const {
+  tree_->report(LogLevel::warning, "debug shell (user " + std::to_string(asker.peer.user) + ", process " +
+                                       std::to_string(asker.peer.process) + ", " + shown(asker.name) + "): " + what);
 }
 
 Inspector::Answer Inspector::put(const Question& asked, Arguments& arguments) {
@@ -332,7 +354,7 @@ Inspector::Answer Inspector::put(const Question& asked, Arguments& arguments) {
   if (auto may = may_write(arguments); !may) return std::unexpected(may.error());
   const Result<Seq> seq = to->put(key, value, {.no_wait = true});
   if (!seq) return std::unexpected(seq.error());
-  report(asked,
+  report(asked.asker(),
          "put " + shown(key) + " with " + std::to_string(value.size()) + " bytes in the space " + shown(to->name()));
   return Document(*seq);
 }
@@ -344,8 +366,8 @@ Inspector::Answer Inspector::erase(const Question& asked, Arguments& arguments) 
   if (auto may = may_write(arguments); !may) return std::unexpected(may.error());
   const Result<bool> erased = from->erase(key, {.no_wait = true});
   if (!erased) return std::unexpected(erased.error());
-  report(asked, (*erased ? "erased " : "would have erased ") + shown(key) + (*erased ? "" : ", which was not there,") +
-                    " in the space " + shown(from->name()));
+  report(asked.asker(), (*erased ? "erased " : "would have erased ") + shown(key) +
+                            (*erased ? "" : ", which was not there,") + " in the space " + shown(from->name()));
   return Document(*erased);
 }
 
@@ -357,14 +379,17 @@ Inspector::Answer Inspector::add(const Question& asked, Arguments& arguments) {
   if (auto may = may_write(arguments); !may) return std::unexpected(may.error());
   const Result<std::int64_t> sum = to->add(key, delta, {.no_wait = true});
   if (!sum) return std::unexpected(sum.error());
-  report(asked, "added " + std::to_string(delta) + " to " + shown(key) + " in the space " + shown(to->name()));
+  report(asked.asker(), "added " + std::to_string(delta) + " to " + shown(key) + " in the space " + shown(to->name()));
   return Document(*sum);
 }
 
 /// Whose caller waits for the disk.
 Inspector::Answer Inspector::sync(const Question& asked, Arguments& arguments) {
   if (auto checked = arguments.check(); !checked) return std::unexpected(checked.error());
-  report(asked, "sync");
+  if (const auto session = sessions_.find(asked.asker().client); session != sessions_.end()) {
+    end_loading(session->second);
+  }
+  report(asked.asker(), "sync");
   return Document();
 }
 
@@ -372,7 +397,8 @@ Inspector::Answer Inspector::drill(const Question& asked, Arguments& arguments, 
   const std::string actor = arguments.text("actor");
   if (auto checked = arguments.check(); !checked) return std::unexpected(checked.error());
   if (auto done = tree_->drill(actor, what); !done) return std::unexpected(done.error());
-  report(asked, (what == Tree::Drill::crash ? "crashed the actor " : "started again the actor ") + shown(actor));
+  report(asked.asker(),
+         (what == Tree::Drill::crash ? "crashed the actor " : "started again the actor ") + shown(actor));
   return Document();
 }
 
@@ -405,7 +431,7 @@ Inspector::Answer Inspector::set(const Question& asked, Arguments& arguments) {
   if (auto set = option == "sample_every" ? set_sampling(value) : tune(option, value); !set) {
     return std::unexpected(set.error());
   }
-  report(asked, "set " + option + " to " + value);
+  report(asked.asker(), "set " + option + " to " + value);
   return Document();
 }
 

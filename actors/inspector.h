@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace actable::actors {
 
@@ -29,6 +30,9 @@ class Arguments {
   [[nodiscard]] std::string text(std::string_view name);
   [[nodiscard]] std::string bytes(std::string_view name);
   [[nodiscard]] std::int64_t integer(std::string_view name);
+  [[nodiscard]] bool truth(std::string_view name);
+  /// Of bytes only; no more of them than so many.
+  [[nodiscard]] std::vector<std::string_view> list_of_bytes(std::string_view name, std::size_t most);
   /// `least` to `most`.
   [[nodiscard]] std::uint64_t number(std::string_view name, std::uint64_t least, std::uint64_t most);
   /// Fails with invalid_argument where not all was as it should be.
@@ -66,10 +70,22 @@ class Inspector {
   void forget(std::uint64_t client);
 
  private:
+  /// What a session puts into one space in many requests, for which the host's
+  /// log has two lines.
+  struct Loading {
+    debug::Asker asker;
+    std::string space;
+    std::uint64_t keys = 0;
+    std::uint64_t bytes = 0;
+    /// A value that comes in parts, as far as it has come.
+    std::string part_key{};
+    std::string part_value{};
+  };
   struct Session {
     std::unique_ptr<Walk> walk{};
     std::shared_ptr<Trace> trace{};
     std::shared_ptr<Monitor> monitor{};
+    std::optional<Loading> loading{};
     /// What it began is over.
     void end() const;
   };
@@ -100,6 +116,8 @@ class Inspector {
   [[nodiscard]] Answer put(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer erase(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer add(const debug::Question& asked, Arguments& arguments);
+  [[nodiscard]] Answer put_many(const debug::Question& asked, Arguments& arguments);
+  [[nodiscard]] Answer put_part(const debug::Question& asked, Arguments& arguments);
   // Operate.
   [[nodiscard]] Answer sync(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer restart(const debug::Question& asked, Arguments& arguments);
@@ -118,8 +136,12 @@ class Inspector {
   [[nodiscard]] Result<void> may_write(const Arguments& arguments) const;
   [[nodiscard]] Result<void> tune(const std::string& option, const std::string& value);
   [[nodiscard]] Result<void> set_sampling(const std::string& value);
+  /// What the session loads into that space, from now on if it was none.
+  [[nodiscard]] Loading& loading(const debug::Question& asked, const std::string& space);
+  /// The session has loaded all, and the host's log gets the sum.
+  void end_loading(Session& session) const noexcept;
   /// A line in the host's log for what was changed.
-  void report(const debug::Question& asked, const std::string& what) const;
+  void report(const debug::Asker& asker, const std::string& what) const;
 
   const std::shared_ptr<Tree> tree_;
   std::map<std::uint64_t, Session> sessions_;

@@ -27,6 +27,8 @@ inline constexpr std::size_t k_request_bytes_max = std::size_t{1} << 20;
 inline constexpr std::size_t k_reply_bytes_max = std::size_t{5} << 20;
 inline constexpr std::size_t k_command_bytes_max = 64;
 inline constexpr std::size_t k_client_bytes_max = 48;
+/// Entries of one `put_many`: as many as the limits of a request have room for.
+inline constexpr std::size_t k_put_many_max = 120;
 /// Of each key in the answer to `big`, which has a thousand at most.
 inline constexpr std::size_t k_listed_key_bytes_max = 256;
 

@@ -42,10 +42,7 @@ namespace {
                       "; `help` lists what works on closed files",
                   k_status_not_asked);
   }
-  if (command.where == Command::Where::offline && context.live()) {
-    return failed(name + ": is for closed files, and a process has this store open: it checks what it reads itself",
-                  k_status_not_asked);
-  }
+  if (command.where == Command::Where::offline && context.live()) return for_closed_files(name);
   if (command.writes && !context.settings().allow_writes) {
     return failed(name + ": changes something; start actable-shell with --allow-writes", k_status_not_asked);
   }
@@ -96,10 +93,15 @@ Got<void> run_words(Context& context, const Words& words) {
 
 }  // namespace
 
+std::unexpected<Failure> for_closed_files(const std::string& name) {
+  return failed(name + ": is for closed files, and a process has this store open: it checks what it reads itself",
+                k_status_not_asked);
+}
+
 std::vector<const Command*> all_commands() {
   std::vector<const Command*> all;
   for (const auto group : {look_commands(), analytics_commands(), data_commands(), operate_commands(), file_commands(),
-                           general_commands()}) {
+                           transfer_commands(), general_commands()}) {
     for (const Command& command : group) all.push_back(&command);
   }
   return all;

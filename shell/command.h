@@ -28,6 +28,8 @@ struct Command {
   std::string_view arguments{};
   std::string_view what{};
   std::string_view example{};
+  /// What `help COMMAND` says beyond that, in lines. Empty as a rule.
+  std::string_view more{};
   std::size_t arguments_min = 0;
   std::size_t arguments_max = 0;
   /// Changes something: for --allow-writes.
@@ -43,6 +45,7 @@ struct Command {
 [[nodiscard]] std::span<const Command> data_commands();
 [[nodiscard]] std::span<const Command> operate_commands();
 [[nodiscard]] std::span<const Command> file_commands();
+[[nodiscard]] std::span<const Command> transfer_commands();
 [[nodiscard]] std::span<const Command> general_commands();
 
 /// In the order in which `help` lists them.
@@ -52,6 +55,9 @@ struct Command {
 [[nodiscard]] const Command* find_command(const Words& words);
 
 [[nodiscard]] std::string usage(const Command& command);
+
+/// Why the command of that name does nothing with a running store.
+[[nodiscard]] std::unexpected<Failure> for_closed_files(const std::string& name);
 
 /// Runs one line; an empty one does nothing.
 [[nodiscard]] Got<void> run_line(Context& context, std::string_view line);

@@ -20,11 +20,6 @@ Got<std::unique_ptr<Context>> Context::open(Settings settings) {
   if (live.error().status != k_status_failed) return std::unexpected(std::move(live.error()));
   auto files = StoreFiles::open(settings.directory);
   if (!files) return std::unexpected(std::move(files.error()));
-  if (settings.allow_writes) {
-    return failed("no process has " + settings.directory.string() +
-                      " open with a debug socket, and closed files are for looking at only: leave --allow-writes out",
-                  k_status_not_asked);
-  }
   StoreFiles* const of = files->get();
   std::unique_ptr<Context> context(new Context(std::move(settings), *std::move(files), of));
   of->show_progress([screen = &context->screen_](const std::string& text) { screen->progress(text); });

@@ -26,6 +26,8 @@ class Context {
   struct Settings {
     std::filesystem::path directory{};
     bool allow_writes = false;
+    /// Commands do not come from standard input: what it has is theirs to read.
+    bool input_is_free = false;
     Screen::Settings screen{};
   };
 

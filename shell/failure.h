@@ -22,20 +22,24 @@ inline constexpr int k_status_interrupted = 130;
 struct Failure {
   int status = k_status_failed;
   std::string message{};
+  /// Nothing was changed, and the same may be possible a little later.
+  bool overloaded = false;
 };
 
 template <class T>
 using Got = std::expected<T, Failure>;
 
 [[nodiscard]] inline std::unexpected<Failure> failed(std::string message, int status = k_status_failed) {
-  return std::unexpected(Failure{status, std::move(message)});
+  return std::unexpected(Failure{.status = status, .message = std::move(message)});
 }
 
 /// What was refused for the way it was asked is told from what the store has not.
 [[nodiscard]] inline std::unexpected<Failure> failed(const actable::Error& error) {
   const bool not_asked = error.code == actable::ErrorCode::invalid_argument ||
                          error.code == actable::ErrorCode::unsupported || error.code == actable::ErrorCode::closed;
-  return failed(error.message, not_asked ? k_status_not_asked : k_status_failed);
+  return std::unexpected(Failure{.status = not_asked ? k_status_not_asked : k_status_failed,
+                                 .message = error.message,
+                                 .overloaded = error.code == actable::ErrorCode::overloaded});
 }
 
 }  // namespace shell

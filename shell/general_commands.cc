@@ -14,6 +14,7 @@ void help_with(Screen& screen, const Command& command) {
   screen.line({std::string(command.name) + (command.arguments.empty() ? "" : " ") + std::string(command.arguments),
                Screen::Style::heading});
   screen.line(std::string(command.what) + ".");
+  if (!command.more.empty()) screen.lines(command.more);
   if (command.writes) screen.line("Needs --allow-writes, and leaves a line in the log of the process.");
   if (command.where == Command::Where::live) screen.line("Of a running process only.");
   if (command.where == Command::Where::offline) screen.line("Of closed files only.");
@@ -25,6 +26,7 @@ void help_with(Screen& screen, const Command& command) {
                        {"arguments", command.arguments},
                        {"what", command.what},
                        {"example", command.example},
+                       {"more", command.more},
                        {"writes", command.writes},
                        {"live", command.where != Command::Where::offline},
                        {"offline", command.where != Command::Where::live}};

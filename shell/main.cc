@@ -23,6 +23,7 @@ namespace {
   auto context =
       Context::open({.directory = settings.directory,
                      .allow_writes = settings.allow_writes,
+                     .input_is_free = !settings.commands.empty(),
                      .screen = {.json = settings.json, .colours = colours, .pages = typed && !settings.json}});
   if (!context) {
     complain(context.error());

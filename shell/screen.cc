@@ -87,6 +87,7 @@ Screen::Size Screen::size() {
 
 void Screen::begin() noexcept {
   frame_.reset();
+  progress_ = Progress::beside_answers;
   wanted_ = true;
   paging_ = settings_.pages;
   lines_ = 0;
@@ -185,7 +186,8 @@ void Screen::pairs(const std::vector<std::pair<std::string, Span>>& pairs) {
 }
 
 void Screen::progress(const std::string& text) {
-  if (!settings_.colours || isatty(STDERR_FILENO) == 0 || (text.empty() && !progress_shown_)) return;
+  const bool may = progress_ == Progress::beside_data || (progress_ == Progress::beside_answers && settings_.colours);
+  if (!may || isatty(STDERR_FILENO) == 0 || (text.empty() && !progress_shown_)) return;
   std::fprintf(stderr, "\r\x1b[K%s", actable::debug::printable(text).c_str());
   std::fflush(stderr);
   progress_shown_ = !text.empty();

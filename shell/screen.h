@@ -65,6 +65,10 @@ class Screen {
   /// Shows a line of progress in place, on a terminal's standard error only; an
   /// empty one removes it.
   void progress(const std::string& text);
+  /// What the command prints is data, which goes to the terminal, and progress
+  /// would be in its midst; or elsewhere, and there is progress though standard
+  /// output is no terminal. Until the command ends.
+  void begin_data(bool to_terminal) noexcept { progress_ = to_terminal ? Progress::never : Progress::beside_data; }
 
   /// Why a line could not be written: a disk is full, say. Empty where none was,
   /// or where the reader has just gone.
@@ -95,6 +99,8 @@ class Screen {
   std::size_t lines_ = 0;
   // While there is a frame.
   std::optional<Size> frame_;
+  enum class Progress { beside_answers, beside_data, never };
+  Progress progress_ = Progress::beside_answers;
   bool progress_shown_ = false;
   std::string write_error_;
 };

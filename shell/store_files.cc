@@ -17,6 +17,7 @@
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 namespace shell {
@@ -43,6 +44,7 @@ struct Size {
 
 // What stops a replay that was interrupted: no error of the store's has it.
 constexpr const char* k_interrupted = "interrupted";
+constexpr const char* k_enough = "enough";
 
 [[nodiscard]] std::unexpected<Failure> unreadable(const actable::Error& error) {
   if (error.message == k_interrupted) return failed(k_interrupted, k_status_interrupted);
@@ -64,13 +66,36 @@ Got<std::unique_ptr<StoreFiles>> StoreFiles::open(const fs::path& directory) {
   }
   std::unique_ptr<StoreFiles> files(new StoreFiles(directory));
   if (auto closed = files->expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
-  auto identity = wal::read_identity(files->files_, directory);
+  if (auto read = files->read_identity(); !read) return std::unexpected(std::move(read.error()));
+  return files;
+}
+
+Got<void> StoreFiles::read_identity() {
+  auto identity = wal::read_identity(files_, directory_);
   if (!identity) return unreadable(identity.error());
   if (!*identity) {
-    return failed(directory.string() + " holds no store: it has no file " + wal::k_identity_file, k_status_not_asked);
+    return failed(directory_.string() + " holds no store: it has no file " + wal::k_identity_file, k_status_not_asked);
   }
-  files->identity_ = **identity;
-  return files;
+  identity_ = **identity;
+  return {};
+}
+
+Got<void> StoreFiles::read_again() {
+  known_ = false;
+  ids_.clear();
+  spaces_.reset();
+  return read_identity();
+}
+
+Got<std::uint64_t> StoreFiles::segment_bytes() {
+  const auto files = segments();
+  if (!files) return std::unexpected(files.error());
+  // Larger than the others is one that a large record needed.
+  std::uint64_t least = 0;
+  for (const wal::SegmentFile& file : *files) {
+    if (file.state == wal::HeaderState::whole && (least == 0 || file.bytes < least)) least = file.bytes;
+  }
+  return least;
 }
 
 Got<void> StoreFiles::expect_closed() const {
@@ -106,11 +131,8 @@ void StoreFiles::progressed(std::size_t bytes) {
   const auto now = std::chrono::steady_clock::now();
   if (!show_ || bytes_in_all_ == 0 || now - shown_at_ < std::chrono::milliseconds(100)) return;
   shown_at_ = now;
-  constexpr std::size_t k_bar = 30;
-  const double share = std::min(1.0, static_cast<double>(bytes_read_) / static_cast<double>(bytes_in_all_));
-  std::string bar(static_cast<std::size_t>(share * k_bar), '#');
-  bar.resize(k_bar, '.');
-  show_("[" + bar + "] " + percent_text(share) + " of " + bytes_text(static_cast<double>(bytes_in_all_)));
+  const auto all = static_cast<double>(bytes_in_all_);
+  show_(bar_text(static_cast<double>(bytes_read_), all) + " of " + bytes_text(all));
 }
 
 Got<std::vector<wal::SegmentFile>> StoreFiles::segments() {
@@ -310,6 +332,32 @@ Got<Document> StoreFiles::big(const Document& arguments) {
     entries.emplace_back(
         List{Bytes{std::string(debug::cut(at->second, debug::k_listed_key_bytes_max))}, at->first, at->second.size()});
   return Map{{"looked_at", sizes.size()}, {"entries", std::move(entries)}, {"more", false}};
+}
+
+Got<void> StoreFiles::each(const std::string& space, const SeeEntry& see) {
+  const Got<std::uint32_t> id = space_id(space);
+  if (!id) return std::unexpected(id.error());
+  std::unordered_map<std::string, Size> newest;
+  auto end = replay([&](const wal::LogRecord& record) -> Result<void> {
+    if (record.space != *id) return {};
+    Size& size = newest[std::string(record.key)];
+    if (size.seq < record.seq) size = {.seq = record.seq, .tombstone = record.tombstone};
+    return {};
+  });
+  if (!end) return std::unexpected(std::move(end.error()));
+  std::erase_if(newest, [](const auto& entry) { return entry.second.tombstone; });
+  end = replay([&](const wal::LogRecord& record) -> Result<void> {
+    if (record.space != *id) return {};
+    const auto found = newest.find(std::string(record.key));
+    if (found == newest.end() || found->second.seq != record.seq) return {};
+    newest.erase(found);
+    if (see(record.key, record.value)) return {};
+    return actable::fail(ErrorCode::closed, k_enough);
+  });
+  if (!end && end.error().message == k_enough) return {};
+  if (!end) return std::unexpected(std::move(end.error()));
+  if (newest.empty()) return {};
+  return failed("the files in " + directory_.string() + " changed while they were read: try again");
 }
 
 Got<wal::LogEnd> StoreFiles::verify() {

@@ -38,6 +38,20 @@ class StoreFiles final : public Source {
   [[nodiscard]] Got<actable::debug::Document> ask(const std::string& command,
                                                   actable::debug::Document::Map arguments) override;
 
+  /// Shows every key and value of the space, in no order; ends early where it
+  /// returns false. Keeps the keys in memory, and of the values one at a time: the
+  /// log is read once for which record is the newest of its key, and once more for
+  /// these. Fails also where the files changed in between.
+  using SeeEntry = std::function<bool(std::string_view key, std::string_view value)>;
+  [[nodiscard]] Got<void> each(const std::string& space, const SeeEntry& see);
+
+  /// The size that the store's segments were made with; 0 where there are none.
+  [[nodiscard]] Got<std::uint64_t> segment_bytes();
+
+  /// A process has had the files open: what is known of them is forgotten. Fails
+  /// as `open`.
+  [[nodiscard]] Got<void> read_again();
+
   /// Shown while much is read; empty when that is over.
   void show_progress(std::function<void(const std::string&)> show) { show_ = std::move(show); }
 
@@ -86,6 +100,8 @@ class StoreFiles final : public Source {
   /// Fails where a process has taken the directory meanwhile.
   [[nodiscard]] Got<void> expect_closed() const;
   void progressed(std::size_t bytes);
+
+  [[nodiscard]] Got<void> read_identity();
 
   [[nodiscard]] Got<actable::debug::Document> stats();
   [[nodiscard]] Got<actable::debug::Document> spaces();

@@ -4,6 +4,7 @@
 #include "debug/printable.h"
 #include "shell/words.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -25,26 +26,6 @@ constexpr std::string_view k_digits = "0123456789abcdef";
 
 /// One decimal, but for what has three digits before the point.
 [[nodiscard]] std::string short_number(double number) { return with_decimals(number, number < 99.95 ? 1 : 0); }
-
-/// A string of JSON. Control characters as \u00NN, those too that JSON would
-/// allow; bytes that are no UTF-8 as the text \xNN.
-[[nodiscard]] std::string json_string(std::string_view text) {
-  const std::string utf8 = debug::as_utf8(text);
-  std::string json = "\"";
-  for (std::string_view rest = utf8; !rest.empty();) {
-    const auto point = actable::base::first_code_point(rest);
-    const std::string_view sequence = rest.substr(0, point.bytes);
-    if (sequence == "\"" || sequence == "\\") {
-      json.append("\\").append(sequence);
-    } else if (actable::base::is_control(point.value)) {
-      json += {'\\', 'u', '0', '0', k_digits[point.value >> 4], k_digits[point.value & 0xf]};
-    } else {
-      json += sequence;
-    }
-    rest.remove_prefix(point.bytes);
-  }
-  return json + '"';
-}
 
 [[nodiscard]] std::string json_number(double number) {
   // JSON has no others.
@@ -115,6 +96,14 @@ std::string rate_text(double per_second) {
 
 std::string percent_text(double share) { return with_decimals(share * 100, 1) + " %"; }
 
+std::string bar_text(double done, double all) {
+  constexpr std::size_t k_bar = 30;
+  const double share = std::min(1.0, done / all);
+  std::string bar(static_cast<std::size_t>(share * k_bar), '#');
+  bar.resize(k_bar, '.');
+  return "[" + bar + "] " + percent_text(share);
+}
+
 std::string hex_text(std::string_view bytes, std::size_t bytes_max) {
   std::string text;
   for (const char c : bytes.substr(0, bytes_max)) {
@@ -142,6 +131,24 @@ std::string value_text(std::string_view value, ValueView view, std::size_t bytes
   if (container || (document && view == ValueView::json))
     return cut_text(json_text(*document), bytes_max, value.size());
   return hex_text(value, bytes_max);
+}
+
+std::string json_string(std::string_view text) {
+  const std::string utf8 = debug::as_utf8(text);
+  std::string json = "\"";
+  for (std::string_view rest = utf8; !rest.empty();) {
+    const auto point = actable::base::first_code_point(rest);
+    const std::string_view sequence = rest.substr(0, point.bytes);
+    if (sequence == "\"" || sequence == "\\") {
+      json.append("\\").append(sequence);
+    } else if (actable::base::is_control(point.value)) {
+      json += {'\\', 'u', '0', '0', k_digits[point.value >> 4], k_digits[point.value & 0xf]};
+    } else {
+      json += sequence;
+    }
+    rest.remove_prefix(point.bytes);
+  }
+  return json + '"';
 }
 
 std::string json_text(const Document& document) {

@@ -19,6 +19,8 @@ namespace shell {
 /// "12.3 k/s"
 [[nodiscard]] std::string rate_text(double per_second);
 [[nodiscard]] std::string percent_text(double share);
+/// "[######....] 60.0 %": so much is done of `all`, which is not 0.
+[[nodiscard]] std::string bar_text(double done, double all);
 
 /// Bytes as pairs of hexadecimal digits, no more than so many bytes of them.
 [[nodiscard]] std::string hex_text(std::string_view bytes, std::size_t bytes_max);
@@ -32,6 +34,10 @@ enum class ValueView { automatic, text, hex, json };
 /// Text where it is text, else JSON where it is msgpack, else hexadecimal; or as
 /// it was asked for. No more than so many bytes of it, and says how many it has.
 [[nodiscard]] std::string value_text(std::string_view value, ValueView view, std::size_t bytes_max);
+
+/// A string of JSON. Control characters as \u00NN, those too that JSON would
+/// allow; bytes that are no UTF-8 as the text \xNN.
+[[nodiscard]] std::string json_string(std::string_view text);
 
 /// JSON. Bytes that are UTF-8 become a string, others {"hex": "..."}.
 [[nodiscard]] std::string json_text(const actable::debug::Document& document);

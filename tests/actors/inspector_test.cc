@@ -1,9 +1,7 @@
 // What the debug actor answers, command by command.
 
-#include "actors/inspector.h"
-
 #include "actors/debug_documents.h"
-#include "tests/actors/stage.h"
+#include "tests/actors/inspector_scene.h"
 #include "tests/support/catch.h"
 #include "tests/support/seed.h"
 #include "tests/support/wait.h"
@@ -18,41 +16,6 @@ using actors::Inspector;
 using debug::Bytes;
 using debug::Document;
 using Map = Document::Map;
-
-namespace {
-
-/// An inspector of a store with a space `s`, and what it reports.
-struct Scene {
-  explicit Scene(Options options = {}) : stage(with_log(std::move(options))), space(must(stage.store().space("s"))) {}
-
-  Options with_log(Options options) {
-    options.log = [this](LogLevel, std::string_view line) { lines.emplace_back(line); };
-    return options;
-  }
-
-  Result<Document> ask(const std::string& command, Map arguments = {}, std::uint64_t client = 1, bool writes = true) {
-    debug::Request request{1, command, Document(std::move(arguments))};
-    return inspector.answer(
-        debug::Question({.client = client, .peer = {.user = 7, .process = 8}, .writes = writes, .name = "a\x1b[1m"},
-                        std::move(request)));
-  }
-  Document must_ask(const std::string& command, Map arguments = {}, std::uint64_t client = 1) {
-    return must(ask(command, std::move(arguments), client));
-  }
-
-  std::vector<std::string> lines;
-  Stage stage;
-  Space space;
-  Inspector inspector{stage.tree().shared_from_this()};
-};
-
-Map of_key(const char* key) { return {{"space", "s"}, {"key", Bytes{key}}}; }
-Map with(Map map, const char* name, Document value) {
-  map.push_back({name, std::move(value)});
-  return map;
-}
-
-}  // namespace
 
 TEST_CASE("statistics have every part, and the process's own", "[inspector]") {
   const TemporaryDirectory directory;

@@ -260,7 +260,8 @@ def framed(value):
 
 
 class Impostor:
-    """Serves the debug socket in `directory`: answers each request with what it is told to, or (None) with nothing."""
+    """Serves the debug socket in `directory`: answers each request with what it is told to, with one after the other
+    of a list, or (None) with nothing."""
 
     WELCOME = {"protocol": "actable-debug", "version": 1, "writes": False, "process": 1, "directory": b"x"}
 
@@ -290,6 +291,8 @@ class Impostor:
                     self.requests.append(request)
                     answers = [answer for command, answer in self.answers.items() if packed_word(command) in request]
                     answer = (answers or [self.answers["*"]])[0]
+                    if isinstance(answer, list):
+                        answer = answer.pop(0)
                     if answer is not None:
                         client.sendall(framed({"id": number, **answer}))
 

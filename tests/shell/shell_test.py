@@ -300,7 +300,7 @@ class OfFiles(Case):
         self.expect(1, "-c", "in users get nobody", says="there is no key")
         self.expect(1, "-c", "in numbres count", says="do you mean numbers?")
         self.expect(2, "-c", "actors", says="only a running process can tell")
-        self.expect(2, "--allow-writes", "-c", "info", says="for looking at only")
+        self.expect(2, "--allow-writes", "-c", "in users put ada x", says="only a running process can tell")
 
     def test_in_a_terminal(self):
         terminal = self.terminal()

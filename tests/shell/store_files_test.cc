@@ -35,7 +35,7 @@ Options options_in(const fs::path& directory) {
 template <class T>
 T must_have(shell::Got<T> got) {
   if (!got) fail_test(got.error().message);
-  return *std::move(got);
+  if constexpr (!std::is_void_v<T>) return *std::move(got);
 }
 
 /// The names and bytes of all files.
@@ -97,6 +97,15 @@ TEST_CASE("closed files hold what the store held, and reading changes nothing", 
     read.emplace(entry.list()[0].bytes(), entry.list()[2].bytes());
   }
   CHECK(read == model);
+  std::multimap<std::string, std::string> each;
+  must_have(files->each("s", [&each](std::string_view key, std::string_view value) {
+    each.emplace(key, value);
+    return true;
+  }));
+  CHECK(each == std::multimap<std::string, std::string>(model.begin(), model.end()));
+  int seen = 0;
+  must_have(files->each("s", [&seen](std::string_view, std::string_view) { return ++seen < 10; }));
+  CHECK(seen == 10);
   for (int i = 0; i < 20; ++i) {
     const std::string key = "key " + std::to_string(random.below(3'000));
     const Document found = must_have(files->ask("get", of_space("s", "key", Bytes{key})));
@@ -143,6 +152,28 @@ TEST_CASE("frames and records are shown as they lie there", "[files]") {
   CHECK(records == 102);
   CHECK(erased == 1);
   CHECK(must_have(files->space_name(1)) == "s");
+}
+
+TEST_CASE("what a process has written since is seen when the files are read again", "[files]") {
+  const TemporaryDirectory directory;
+  const auto write = [&](const char* space) {
+    Store store = must(Store::open(options_in(directory / "store")));
+    must(must(store.space(space)).put("k", "v"));
+    must(store.close());
+  };
+  write("first");
+  const auto files = must_have(StoreFiles::open(directory / "store"));
+  CHECK(must_have(files->segment_bytes()) == std::uint64_t{1} << 20);
+  const auto spaces = [&files] {
+    const Document list = must_have(files->ask("spaces", {}));
+    return list.list().size();
+  };
+  CHECK(spaces() == 1);
+  write("second");
+  must_have(files->read_again());
+  CHECK(spaces() == 2);
+  CHECK(must_have(files->ask("get", of_space("second", "key", Bytes{"k"})))["value"].bytes() == "v");
+  CHECK(must_have(files->verify()).clean);
 }
 
 TEST_CASE("damage is found and named, and what is whole is still shown", "[files]") {

@@ -80,6 +80,11 @@ void add_messages(const Corpus& corpus) {
   corpus.add("protocol", "turned-away",
              "\1"s + debug::encode(debug::Welcome{}, Error{ErrorCode::overloaded, "too many"}));
   corpus.add("protocol", "request", "\2"s + request);
+  const debug::Document pairs = debug::Document::List{Bytes{"k"}, Bytes{"v"}, Bytes{"\xff"}, Bytes{""}};
+  corpus.add("protocol", "put-many",
+             "\2"s + debug::encode(debug::Request{2, "put_many", Map{{"space", "s"}, {"entries", pairs}}}));
+  const Map part{{"space", "s"}, {"key", Bytes{"k"}}, {"offset", 70'000U}, {"value", Bytes{"part"}}, {"last", true}};
+  corpus.add("protocol", "put-part", "\2"s + debug::encode(debug::Request{3, "put_part", part}));
   const debug::Document entries = debug::Document::List{debug::Document::List{Bytes{"k"}, 7U, Bytes{"v"}}};
   corpus.add("protocol", "reply", "\3"s + debug::encode(debug::Reply{1, Map{{"entries", entries}, {"more", false}}}));
   corpus.add("protocol", "error",

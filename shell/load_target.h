@@ -1,0 +1,48 @@
+#pragma once
+
+#include "shell/context.h"
+#include "shell/dump_format.h"
+
+#include <actable/options.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace shell {
+
+/// The space that entries are loaded into. One after the other they take the
+/// place of what the keys had before.
+///
+/// Thread safety: *confined*.
+class LoadTarget {
+ public:
+  /// A space of the running process, over its debug socket; or one of the store
+  /// that lies in the closed files, which is opened for it, and has the space made
+  /// where it has none of that name. Fails where it cannot be written to.
+  [[nodiscard]] static Got<std::unique_ptr<LoadTarget>> open(Context& context, const std::string& space);
+  virtual ~LoadTarget() = default;
+  LoadTarget(const LoadTarget&) = delete;
+  LoadTarget& operator=(const LoadTarget&) = delete;
+
+  /// The entry fits the store's limits. It may wait here until others have come.
+  [[nodiscard]] virtual Got<void> put(KeyValue entry) = 0;
+  /// Returns when all that was put is on disk. Closed files are closed again.
+  [[nodiscard]] virtual Got<actable::Seq> finish() = 0;
+
+  /// Entries that the store has said it has: those before the first that it has not.
+  [[nodiscard]] std::uint64_t stored() const noexcept { return stored_; }
+  /// What is to be known of the space: "the space is new", say. Empty as a rule.
+  [[nodiscard]] const std::string& remark() const noexcept { return remark_; }
+
+ protected:
+  LoadTarget() = default;
+  std::uint64_t stored_ = 0;
+  std::string remark_;
+};
+
+// Of each kind.
+[[nodiscard]] Got<std::unique_ptr<LoadTarget>> live_target(Context& context, const std::string& space);
+[[nodiscard]] Got<std::unique_ptr<LoadTarget>> closed_target(Context& context, const std::string& space);
+
+}  // namespace shell
