@@ -36,7 +36,7 @@ struct Work {
   Space space;
   bool logged = false;
   // Of the message that is being done; kept for its memory.
-  Batch batch{};
+  store::BatchOps batch{};
   // One-way puts that were taken up and are to be done together: with their keys
   // known, what they look at in the table is fetched at the same time, where one
   // after the other each would wait for memory. They are done before anything
@@ -123,11 +123,12 @@ struct Work {
 
   /// All pairs, or none.
   [[nodiscard]] Result<Seq> put_all(const Pairs& pairs, const RequestOptions& options) {
-    constexpr std::size_t k_kept_bytes_max = std::size_t{64} << 10;
+    constexpr std::size_t k_kept_pairs_max = 1'024;
+    // The bytes of the message before have gone.
     batch.clear();
     Result<void> added;
     const bool all = pairs.each([&](std::string_view key, std::string_view value) {
-      added = batch.put(space, key, value);
+      added = store::Access::refer(batch, space, key, value);
       return added.has_value();
     });
     if (!added) return std::unexpected(std::move(added.error()));
@@ -135,8 +136,8 @@ struct Work {
       return fail(ErrorCode::invalid_argument,
                   "the lengths of the pairs are not those of their bytes; nothing was changed");
     }
-    Result<Seq> written = tree->store().write(batch, write_options(options));
-    if (pairs.bytes() > k_kept_bytes_max) batch = Batch();
+    Result<Seq> written = store::Access::write(tree->store(), batch, write_options(options));
+    if (pairs.size() > k_kept_pairs_max) batch = {};
     return written;
   }
 
