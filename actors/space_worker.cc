@@ -10,11 +10,23 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
 namespace actable::actors {
 namespace {
+
+/// A one-way put, as senders of the public type make it.
+using PutMessage = caf::mailbox_element_vals<caf::atom_value, std::string, std::string, RequestOptions>;
+
+/// One that was taken up and is yet to be done.
+struct GatheredPut {
+  std::string key;
+  std::string value;
+  RequestOptions options;
+};
 
 /// One space, as its actor's handlers see it.
 struct Work {
@@ -24,12 +36,12 @@ struct Work {
   Space space;
   bool logged = false;
   // Of the message that is being done; kept for its memory.
-  Batch batch{};
+  store::BatchOps batch{};
   // One-way puts that were taken up and are to be done together: with their keys
   // known, what they look at in the table is fetched at the same time, where one
   // after the other each would wait for memory. They are done before anything
   // else is, and at the latest when the messages that wait now have been taken up.
-  std::vector<caf::message> gathered{};
+  std::vector<GatheredPut> gathered{};
   bool told_to_do_gathered = false;
 
   /// As many as `Access::fetch` takes; and what of a value is fetched ahead.
@@ -77,13 +89,21 @@ struct Work {
     return written(options, tree->store().last_seq(), *std::move(result));
   }
 
-  /// Keeps the message that is being handled, a put, for `do_gathered`.
-  void gather(const std::string& key, const std::string& value) {
+  /// Keeps the put that is being handled for `do_gathered`.
+  void gather(const std::string& key, const std::string& value, const RequestOptions& options) {
     __builtin_prefetch(key.data());
     for (std::size_t at = 0; at < std::min(value.size(), k_fetched_bytes_max); at += 64) {
       __builtin_prefetch(value.data() + at);
     }
-    gathered.push_back(self->current_mailbox_element()->move_content_to_message());
+    // A message of this class is nobody else's, and is gone after this: its strings can
+    // be had. Others hold a `caf::message`, which somebody may have as well.
+    caf::mailbox_element* const element = self->current_mailbox_element();
+    if (typeid(*element) == typeid(PutMessage)) [[likely]] {
+      auto& content = static_cast<PutMessage*>(element)->data();
+      gathered.push_back({std::move(std::get<1>(content)), std::move(std::get<2>(content)), options});
+    } else {
+      gathered.push_back({key, value, options});
+    }
     if (gathered.size() == k_gathered_max) return do_gathered();
     if (std::exchange(told_to_do_gathered, true)) return;
     self->send(self, Gathered{});
@@ -92,23 +112,23 @@ struct Work {
   void do_gathered() {
     if (gathered.empty()) return;
     std::array<std::string_view, k_gathered_max> keys;
-    for (std::size_t i = 0; i < gathered.size(); ++i) keys[i] = gathered[i].get_as<std::string>(1);
+    for (std::size_t i = 0; i < gathered.size(); ++i) keys[i] = gathered[i].key;
     store::Access::fetch(space, std::span(keys).first(gathered.size()));
-    for (const caf::message& put : gathered) {
-      const auto& options = put.get_as<RequestOptions>(3);
+    for (const GatheredPut& put : gathered) {
       // Nobody waits for an answer.
-      (void)space.put(put.get_as<std::string>(1), put.get_as<std::string>(2), write_options(options));
+      (void)space.put(put.key, put.value, write_options(put.options));
     }
     gathered.clear();
   }
 
   /// All pairs, or none.
   [[nodiscard]] Result<Seq> put_all(const Pairs& pairs, const RequestOptions& options) {
-    constexpr std::size_t k_kept_bytes_max = std::size_t{64} << 10;
+    constexpr std::size_t k_kept_pairs_max = 1'024;
+    // The bytes of the message before have gone.
     batch.clear();
     Result<void> added;
     const bool all = pairs.each([&](std::string_view key, std::string_view value) {
-      added = batch.put(space, key, value);
+      added = store::Access::refer(batch, space, key, value);
       return added.has_value();
     });
     if (!added) return std::unexpected(std::move(added.error()));
@@ -116,8 +136,8 @@ struct Work {
       return fail(ErrorCode::invalid_argument,
                   "the lengths of the pairs are not those of their bytes; nothing was changed");
     }
-    Result<Seq> written = tree->store().write(batch, write_options(options));
-    if (pairs.bytes() > k_kept_bytes_max) batch = Batch();
+    Result<Seq> written = store::Access::write(tree->store(), batch, write_options(options));
+    if (pairs.size() > k_kept_pairs_max) batch = {};
     return written;
   }
 
@@ -175,7 +195,7 @@ SpaceWorker::behavior_type space_worker(SpaceWorker::pointer self, std::shared_p
              const RequestOptions& options) -> caf::result<Seq> {
         if (!work->self->current_mailbox_element()->mid.is_request()) {
           const Taken taken(*work->load);
-          if (!work->refusal(options)) work->gather(key, value);
+          if (!work->refusal(options)) work->gather(key, value, options);
           return Seq{0};
         }
         const TakenUp taken(*work);

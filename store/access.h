@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file.h"
+#include "store/batch_ops.h"
 #include "store/checks.h"
 #include "store/store_core.h"
 
@@ -45,6 +46,17 @@ struct Access {
 
   /// Starts fetching what writes to these keys, 16 of them at most, will look at.
   static void fetch(const Space& space, std::span<const std::string_view> keys) noexcept { space.core_->fetch(keys); }
+
+  /// As BatchOps::refer.
+  [[nodiscard]] static Result<void> refer(BatchOps& batch, const Space& space, std::string_view key,
+                                          std::string_view value) {
+    return batch.refer(space.core_, key, value);
+  }
+
+  /// As Store::write.
+  [[nodiscard]] static Result<Seq> write(Store& store, const BatchOps& batch, WriteOptions options) {
+    return guarded("the batch", [&] { return store.core_->write(batch, options); });
+  }
 
   [[nodiscard]] static StoreCore& core(Store& store) noexcept { return *store.core_; }
 };

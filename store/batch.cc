@@ -1,3 +1,4 @@
+#include "base/assert.h"
 #include "base/failure.h"
 #include "store/batch_ops.h"
 
@@ -16,8 +17,8 @@ constexpr std::size_t k_op_overhead_bytes = 32;
 
 }  // namespace
 
-Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_view key, std::string_view value,
-                           bool tombstone) {
+Result<void> BatchOps::check(const std::shared_ptr<SpaceCore>& space, std::string_view key,
+                             std::string_view value) const {
   if (space == nullptr) {
     return base::failure(ErrorCode::closed, "this handle was moved from; use the one it was moved to");
   }
@@ -28,20 +29,42 @@ Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_
       return "the space '" + space->name() + "' is of another store than those in the batch; use a batch for each";
     });
   }
-  const std::size_t bytes = bytes_.size() + key.size() + value.size() + (ops_.size() + 1) * k_op_overhead_bytes;
+  const std::size_t bytes = payload_bytes_ + key.size() + value.size() + (ops_.size() + 1) * k_op_overhead_bytes;
   if (bytes > k_batch_bytes_max) {
     return base::failure(ErrorCode::too_large, [&] {
       return "the batch would hold " + std::to_string(bytes) + " bytes; the limit is " +
              std::to_string(k_batch_bytes_max) + ": divide it";
     });
   }
+  return {};
+}
+
+void BatchOps::append(const std::shared_ptr<SpaceCore>& space, const Op& op) {
+  if (spaces_.empty() || spaces_.back() != space) spaces_.push_back(space);
+  ops_.push_back(op);
+  payload_bytes_ += op.key_bytes + op.value_bytes;
+}
+
+Result<void> BatchOps::add(const std::shared_ptr<SpaceCore>& space, std::string_view key, std::string_view value,
+                           bool tombstone) {
+  if (auto fits = check(space, key, value); !fits) return fits;
   const std::size_t begin = bytes_.size();
   try {
     bytes_.append(key).append(value);
-    if (spaces_.empty() || spaces_.back() != space) spaces_.push_back(space);
-    ops_.push_back({space.get(), begin, key.size(), value.size(), tombstone});
+    append(space, {space.get(), nullptr, begin, key.size(), value.size(), tombstone});
   } catch (const std::bad_alloc&) {
     bytes_.resize(begin);
+    return no_memory("the batch");
+  }
+  return {};
+}
+
+Result<void> BatchOps::refer(const std::shared_ptr<SpaceCore>& space, std::string_view key, std::string_view value) {
+  ACTABLE_ASSERT(value.data() == key.data() + key.size());
+  if (auto fits = check(space, key, value); !fits) return fits;
+  try {
+    append(space, {space.get(), key.data(), 0, key.size(), value.size(), false});
+  } catch (const std::bad_alloc&) {
     return no_memory("the batch");
   }
   return {};

@@ -124,6 +124,22 @@ TEST_CASE("one-way puts are done in order, and before what is sent after them", 
   CHECK(stage.stats_of("space s").processed == 83);
 }
 
+TEST_CASE("a one-way put whose message its sender keeps is done from a copy", "[puts]") {
+  Stage stage;
+  // Beyond what a string holds without memory of its own.
+  const std::string key(40, 'k');
+  const std::string value(100, 'v');
+  const caf::message kept = caf::make_message(put_atom::value, key, value, k_plain);
+  for (const char* name : {"a", "b"}) {
+    const auto space = caf::actor_cast<caf::strong_actor_ptr>(stage.space(name));
+    space->enqueue(nullptr, caf::make_message_id(), kept, nullptr);
+    stage.run();
+    CHECK(must(must(stage.store().space(name)).get(key)) == value);
+    CHECK(kept.get_as<std::string>(1) == key);
+    CHECK(kept.get_as<std::string>(2) == value);
+  }
+}
+
 TEST_CASE("a one-way put that comes alone is done without another", "[puts]") {
   Stage stage;
   const SpaceActor space = stage.space("s");
