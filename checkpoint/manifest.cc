@@ -15,6 +15,11 @@ namespace {
 // "ACTCKPT1".
 constexpr std::uint64_t k_magic = 0x3154504b43544341;
 constexpr std::size_t k_file_bytes_max = std::size_t{1} << 30;
+// No store comes near them; above them what the next life writes might not fit its fields.
+constexpr std::uint64_t k_file_number_max = std::uint64_t{1} << 62;
+constexpr std::uint64_t k_frame_number_max = std::uint64_t{1} << 62;
+constexpr Seq k_seq_max = Seq{1} << 61;
+constexpr std::uint32_t k_space_id_max = ~std::uint32_t{0} - 1;
 
 using PackedGroup = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
 using PackedFile = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>;
@@ -45,18 +50,22 @@ std::optional<Manifest> unpack(const msgpack::object& fields) {
                     .hash_seed = hash_seed,
                     .serial = serial,
                     .next_space_id = next_space_id};
-  if (groups.size() != k_groups) return std::nullopt;
+  if (groups.size() != k_groups || files.size() > k_groups) return std::nullopt;
   for (const auto& [number, bytes, blocks, records, seq_end, checksum] : files) {
     const bool follows = manifest.files.empty() || number > manifest.files.back().number;
-    if (number == 0 || !follows) return std::nullopt;
+    if (number == 0 || number > k_file_number_max || seq_end > k_seq_max || !follows) return std::nullopt;
     manifest.files.push_back({number, bytes, blocks, records, seq_end, checksum});
   }
   for (unsigned i = 0; i < k_groups; ++i) {
     const auto& [file, cut, first_frame] = groups[i];
     if (file != 0 && manifest.file(file) == nullptr) return std::nullopt;
+    if (cut > k_seq_max || first_frame > k_frame_number_max) return std::nullopt;
     manifest.groups[i] = {file, cut, first_frame};
   }
-  for (const auto& [id, name, keys] : spaces) manifest.spaces.push_back({id, name, keys});
+  for (const auto& [id, name, keys] : spaces) {
+    if (id > k_space_id_max) return std::nullopt;
+    manifest.spaces.push_back({id, name, keys});
+  }
   return manifest;
 }
 

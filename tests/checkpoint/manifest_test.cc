@@ -106,8 +106,12 @@ TEST_CASE("a manifest of another store, of a newer version, or that makes no sen
   };
   const Six file{3, 4096, 1, 1, 9, 9};
   CHECK(outcome(of(std::vector<Three>(k_groups, Three{3, 1, 1}), {file})) == "ok");
-  CHECK(outcome(of(std::vector<Three>(k_groups - 1, Three{3, 1, 1}), {file})) == "corrupt");    // A group is missing.
-  CHECK(outcome(of(std::vector<Three>(k_groups, Three{4, 1, 1}), {file})) == "corrupt");        // Of a file not there.
+  CHECK(outcome(of(std::vector<Three>(k_groups - 1, Three{3, 1, 1}), {file})) == "corrupt");  // A group is missing.
+  CHECK(outcome(of(std::vector<Three>(k_groups, Three{4, 1, 1}), {file})) == "corrupt");      // Of a file not there.
+  CHECK(outcome(of(std::vector<Three>(k_groups, Three{3, ~0ULL, 1}), {file})) == "corrupt");  // A cut above all.
+  CHECK(outcome(of(std::vector<Three>(k_groups, Three{3, 1, ~0ULL}), {file})) == "corrupt");
+  CHECK(outcome(of(std::vector<Three>(k_groups, Three{3, 1, 1}), {{3, 4096, 1, 1, ~0ULL, 9}})) == "corrupt");
+  CHECK(outcome(of(std::vector<Three>(k_groups, Three{~0ULL, 1, 1}), {{~0ULL, 4096, 1, 1, 9, 9}})) == "corrupt");
   CHECK(outcome(of(std::vector<Three>(k_groups, Three{3, 1, 1}), {file, file})) == "corrupt");  // A file twice.
 }
 

@@ -259,6 +259,8 @@ TEST_CASE("a store that lost its checkpoint, or got another's, is refused", "[ch
     must(store.checkpoint());
     const std::string large(400'000, 'v');
     for (int i = 0; i < 8; ++i) must(space.put("large", large));
+    // Written, so that the checkpoint knows the frames.
+    must(store.sync());
     must(store.checkpoint());
     until("the log has let go", [&] { return store.stats().log.segments <= 2; });
     must(store.close());

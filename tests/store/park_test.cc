@@ -1,6 +1,6 @@
 // One thread stopped at each step of the store's own: between drawing a number
 // and publishing, between publishing and staging, inside a batch, in the log's
-// round. Meanwhile others complete 10,000 operations on the same key and in the
+// round, in a checkpoint. Meanwhile others complete 10,000 operations on the same key and in the
 // same bucket, and the table grows. Then it goes on, and the store is opened
 // again.
 
@@ -211,6 +211,8 @@ const Work fill_buffers{"puts that fill a buffer", [](Scene&) {},
                           }
                         }};
 
+const Work write_checkpoint{"a checkpoint", replace.prepare, [](Scene& scene) { must(scene.store->checkpoint()); }};
+
 struct Stop {
   std::string point;
   unsigned nth;
@@ -291,6 +293,14 @@ TEST_CASE("a thread stopped while it closes a buffer holds back nothing", "[park
   check(GENERATE(values<Stop>({
             {"staging.close_buffer", 1, fill_buffers},
             {"staging.close_buffer", 3, fill_buffers},
+        })),
+        true, false);
+}
+
+TEST_CASE("a thread stopped in the middle of a checkpoint holds back nothing", "[park]") {
+  check(GENERATE(values<Stop>({
+            {"checkpoint.cut", 1, write_checkpoint},
+            {"checkpoint.cover", 1, write_checkpoint},
         })),
         true, false);
 }

@@ -43,7 +43,7 @@ TEST_CASE("the log's thread does the work of others while there is more, and res
   std::atomic<int> left{5};
   std::atomic<int> calls{0};
   Recovery recovery;
-  recovery.begin = [](std::uint64_t) -> Result<void> { return {}; };
+  recovery.begin = [](const Identity&, bool) -> Result<Basis> { return {}; };
   recovery.apply = [](const LogRecord&) -> Result<void> { return {}; };
   recovery.aside = [&] {
     ++calls;
