@@ -43,7 +43,7 @@ struct Group {
   bool operator==(const Group&) const = default;
 };
 
-/// A logged space as it was: so that a table is made large enough at once.
+/// A logged space as it was; `keys` is for people.
 struct SpaceEntry {
   std::uint32_t id = 0;
   std::string name;

@@ -155,6 +155,8 @@ Result<Seq> BatchWrite::apply(base::Epoch epoch) {
     wal::append(*context_.stager, epoch, {seq, item.space->id(), item.op->tombstone, item.key, batch_.value(*item.op)});
   }
   if (all_published) return seq;
+  // Before the pin ends, so before any cut that is above the number.
+  store_.checkpointer().forbid();
   return base::failure(
       ErrorCode::indeterminate,
       "memory ran out while the batch was applied: some of its keys are not visible, and all will be after "

@@ -3,6 +3,7 @@
 #include "base/failure.h"
 #include "base/park.h"
 #include "base/planted.h"
+#include "base/signals.h"
 #include "base/simulation.h"
 #include "store/checks.h"
 #include "store/store_core.h"
@@ -13,8 +14,6 @@
 #include <chrono>
 #include <span>
 #include <utility>
-
-#include <sched.h>
 
 namespace actable::store {
 namespace {
@@ -66,10 +65,10 @@ CheckpointStats Checkpointer::stats() const {
 void Checkpointer::stop() noexcept {
   stopped_.store(true, std::memory_order_seq_cst);
   // A step that is under way ends first; none begins behind it.
-  const auto mine = [this] { return !driven_.load(std::memory_order_acquire); };
-  while (driven_.exchange(true, std::memory_order_seq_cst)) {
-    ACTABLE_AWAIT("checkpoint.stop", mine);
-    sched_yield();
+  while (true) {
+    const std::uint32_t before = heard();
+    if (!driven_.exchange(true, std::memory_order_seq_cst)) break;
+    await_step(before);
   }
   if (stage_ != Stage::resting) {
     abandon_part();
@@ -77,18 +76,30 @@ void Checkpointer::stop() noexcept {
   }
 }
 
+void Checkpointer::await_step(std::uint32_t heard) noexcept {
+  ACTABLE_AWAIT("checkpoint.step", [&] { return stepped_.heard() != heard || !driven(); });
+  if (driven()) stepped_.wait(heard);
+}
+
+void Checkpointer::leave_step() noexcept {
+  // release: what the step left; pairs with the acquire of the next one.
+  driven_.store(false, std::memory_order_release);
+  stepped_.ring();
+}
+
 Result<Checkpointed> Checkpointer::step(ThreadContext& context) {
   if (driven_.exchange(true, std::memory_order_acquire)) {
     if (stopped_.load(std::memory_order_acquire)) return store_.closed_error();
     return Checkpointed::waiting;
   }
+  // Beyond the process's limit on files a write fails, and ends nothing.
+  const base::FileSizeSignalBlocked blocked;
   Result<Checkpointed> came = guarded("a step of the checkpoint", [&] { return advance(context); });
   if (!came && stage_ != Stage::resting) {
     abandon_part();
     end_pass(std::unexpected(came.error()));
   }
-  // release: what the step left; pairs with the acquire of the next one.
-  driven_.store(false, std::memory_order_release);
+  leave_step();
   return came;
 }
 
@@ -98,23 +109,13 @@ Result<Checkpointed> Checkpointer::advance(ThreadContext& context) {
   if (stage_ == Stage::resting) {
     if (asked_.load(std::memory_order_acquire) <= ended()) return Checkpointed::resting;
     begin_pass();
-    if (!undecided_.empty()) {
-      return base::failure(ErrorCode::io_error, [this] {
-        return "it is not known which of two checkpoints is on disk (" + undecided_ +
-               "); close the store and open it again";
-      });
-    }
+    if (auto sound = check_sound(*log); !sound) return std::unexpected(std::move(sound.error()));
     begin_part(*log, 0);
   }
   if (cancelled_.exchange(false, std::memory_order_acq_rel)) {
     return base::failure(ErrorCode::closed, "the checkpoint was cancelled; the one before is as it was");
   }
-  if (log->failed()) {
-    return base::failure(ErrorCode::read_only, [&] {
-      return "the log failed earlier, and what a checkpoint would hold may not be on disk (" + log->failure() +
-             "); mend the disk and open the store again";
-    });
-  }
+  if (auto sound = check_sound(*log); !sound) return std::unexpected(std::move(sound.error()));
   switch (stage_) {
     case Stage::cutting:
       return cut(*log);
@@ -126,6 +127,27 @@ Result<Checkpointed> Checkpointer::advance(ThreadContext& context) {
       break;
   }
   return Checkpointed::resting;
+}
+
+/// What the tables hold, and which checkpoint there is, can be relied on.
+Result<void> Checkpointer::check_sound(const wal::Log& log) const {
+  if (undecided_) {
+    return base::failure(ErrorCode::io_error, [this] {
+      return "it is not known which of two checkpoints is on disk (" + undecided_why_ +
+             "); close the store and open it again";
+    });
+  }
+  // acquire: pairs with the release in `forbid`.
+  if (forbidden_.load(std::memory_order_acquire)) {
+    return base::failure(ErrorCode::no_memory,
+                         "memory ran out while a batch was applied, and the tables lack a part of what the log has; "
+                         "open the store again");
+  }
+  if (!log.failed()) return {};
+  return base::failure(ErrorCode::read_only, [&] {
+    return "the log failed earlier, and what a checkpoint would hold may not be on disk (" + log.failure() +
+           "); mend the disk and open the store again";
+  });
 }
 
 void Checkpointer::begin_pass() {
@@ -257,6 +279,8 @@ Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
   awaited_.store(0, std::memory_order_relaxed);
   // All that the walk has seen is in the log on disk.
   ACTABLE_FAIL_POINT("checkpoint.covered");
+  // Once more: since the step began a batch may have been torn whose number is below E.
+  if (auto sound = check_sound(log); !sound) return std::unexpected(std::move(sound.error()));
   if (auto published = publish(log); !published) return std::unexpected(std::move(published.error()));
   const unsigned next = part_.group + part_.groups;
   if (next < k_groups) {
@@ -297,8 +321,9 @@ Result<void> Checkpointer::publish(wal::Log& log) {
   if (published.error) {
     // Whichever counts after a crash, its files are there.
     if (published.either) {
-      undecided_ = published.error->message;
+      undecided_ = true;
       part_.file.reset();
+      undecided_why_ = published.error->message;
     }
     return std::unexpected(*std::move(published.error));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/bell.h"
 #include "base/file.h"
 #include "checkpoint/file_writer.h"
 #include "checkpoint/manifest.h"
@@ -55,10 +56,11 @@ enum class Checkpointed : std::uint8_t {
 /// all groups.
 ///
 /// *Why it holds what it must.* Take a key and the last write to it below the cut R
-/// that recovery comes to; R is not below E. Let its number n be below C. Every write
+/// that recovery comes to; all writes below E that were logged are below R. Let its number n be below C. Every write
 /// below C had been published before the walk began, so the walk found what n left, a
 /// record or nothing, or what a later write to that key had left by then. The number of
-/// that one would be below E, and so below R, and n not the last: so it was n. (It does
+/// that one would be below E, all such writes are on disk, and R is above them: n would
+/// not be the last. So it was n. (It does
 /// not do to wait for the numbers that were captured: an erasure that is lost in a
 /// crash leaves none behind, and the walk no record of the write before it.) If n is not
 /// below C, it is not below S, and S was read after F: numbers from S on had not been
@@ -72,9 +74,8 @@ enum class Checkpointed : std::uint8_t {
 /// The manifest names all spaces that its files have records of, dropped ones too.
 ///
 /// *Failures.* Until the manifest is renamed nothing has changed: the new file is
-/// removed, and a later pass makes another. If it is not known whether the renaming
-/// will last, both checkpoints' files stay and no other checkpoint is written in this
-/// life of the store.
+/// removed, by the next opening where that fails, and a later pass makes another. If it is not known whether the
+/// renaming will last, both checkpoints' files stay and no other checkpoint is written in this life of the store.
 ///
 /// Thread safety: *synchronized*.
 class Checkpointer {
@@ -96,7 +97,7 @@ class Checkpointer {
   /// How it ended.
   [[nodiscard]] Result<void> outcome() const;
 
-  /// One step: at most 256 KiB of records, or a sync of a file. Fails as the pass does
+  /// One step: 256 KiB of records and the rest of a bucket, or a sync of a file. Fails as the pass does
   /// that it ends, with
   ///   read_only  the log has failed
   ///   io_error   nothing has changed, or see above
@@ -104,8 +105,19 @@ class Checkpointer {
   ///   no_memory
   [[nodiscard]] Result<Checkpointed> step(ThreadContext& context);
 
+  /// Returns when a step has ended since `heard`, or at once; for who was told to wait
+  /// while another drives.
+  [[nodiscard]] std::uint32_t heard() const noexcept { return stepped_.heard(); }
+  void await_step(std::uint32_t heard) noexcept;
+  [[nodiscard]] bool driven() const noexcept { return driven_.load(std::memory_order_acquire); }
+
   /// The number that a step waits for to be durable; 0: none.
   [[nodiscard]] Seq awaited() const noexcept { return awaited_.load(std::memory_order_relaxed); }
+
+  /// Memory ran out while a batch was published: the tables lack a part of what the log
+  /// has. So no checkpoint may be written of them in this life of the store. For a
+  /// caller that is still pinned for that write.
+  void forbid() noexcept { forbidden_.store(true, std::memory_order_release); }
 
   /// Ends a pass that is under way with its next step.
   void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
@@ -145,6 +157,8 @@ class Checkpointer {
   };
 
   [[nodiscard]] Result<Checkpointed> advance(ThreadContext& context);
+  [[nodiscard]] Result<void> check_sound(const wal::Log& log) const;
+  void leave_step() noexcept;
   void begin_pass();
   void begin_part(wal::Log& log, unsigned group);
   [[nodiscard]] Result<Checkpointed> cut(wal::Log& log);
@@ -162,13 +176,15 @@ class Checkpointer {
   StoreCore& store_;
   base::FileSystem& files_;
 
-  // Held for a step.
+  // Held for a step; the bell rings when it has ended.
   std::atomic<bool> driven_{false};
+  base::Bell stepped_;
   std::atomic<std::uint64_t> asked_{0};
   std::atomic<std::uint64_t> ended_{0};
   std::atomic<Seq> awaited_{0};
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> forbidden_{false};
   std::atomic<std::size_t> part_bytes_{k_part_bytes};
 
   // Whose step it is.
@@ -182,8 +198,9 @@ class Checkpointer {
   Part part_;
   std::string gathered_;
   std::vector<Found> found_;
-  // Why no checkpoint is written any more; empty: it may be.
-  std::string undecided_;
+  // Which of two manifests counts is not known, and why: no checkpoint is written any more.
+  bool undecided_ = false;
+  std::string undecided_why_;
   base::TimePoint began_at_{};
 
   // Held for looks at the members below.

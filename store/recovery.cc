@@ -159,6 +159,15 @@ Result<void> StoreCore::adopt_spaces(ThreadContext& context) {
       });
     }
   }
+  // Those of the checkpoint have not been looked at one by one.
+  for (const auto& [name, id] : entries) {
+    if (id == k_catalog_id || id > k_space_id_max) {
+      return fail(ErrorCode::corrupt, "the checkpoint gives the space '" + name +
+                                          "' a number that no space can have; "
+                                          "restore the directory from a backup");
+    }
+    next_space_id_ = std::max(next_space_id_, id + 1);
+  }
   std::ranges::sort(entries, {}, &decltype(entries)::value_type::second);
   const auto twice = std::ranges::adjacent_find(entries, {}, &decltype(entries)::value_type::second);
   if (twice != entries.end()) {

@@ -78,16 +78,18 @@ Result<void> StoreCore::read_checkpoint() {
   {
     std::vector<std::jthread> helpers;
     const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), restoring_.files.size());
-    const base::AllSignalsBlocked blocked;
     for (std::size_t i = 1; i < useful && restoring_.bytes() >= k_bytes_for_threads; ++i) {
+      const base::AllSignalsBlocked blocked;
       try {
         helpers.emplace_back([&] {
+          // Where there is no place for it, those there are do it.
+          if (!context()) return;
           read_some();
           // It was made without a log, and its place may go to a thread that writes.
           contexts_.forget(base::thread_index());
         });
       } catch (const std::system_error&) {
-        break;  // Those there are do it.
+        break;  // As above.
       }
     }
     read_some();

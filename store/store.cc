@@ -16,6 +16,11 @@ namespace {
   return base::failure(ErrorCode::closed, "this store was moved from; use the one it was moved to");
 }
 
+[[nodiscard]] std::unexpected<Error> forked() {
+  return base::failure(ErrorCode::closed,
+                       "this process was forked from the one that has the store open; close it there");
+}
+
 }  // namespace
 
 Store::Store(std::shared_ptr<store::StoreCore> core) : core_(std::move(core)) {}
@@ -85,6 +90,7 @@ Result<Seq> Store::sync() {
 
 Result<void> Store::checkpoint() {
   if (core_ == nullptr) return moved_from();
+  if (!core_->in_opening_process()) return forked();
   return store::guarded("the checkpoint", [&] { return core_->checkpoint(); });
 }
 
@@ -96,10 +102,7 @@ StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_
 
 Result<void> Store::close() {
   if (core_ == nullptr) return {};
-  if (!core_->in_opening_process()) {
-    return base::failure(ErrorCode::closed,
-                         "this process was forked from the one that has the store open; close it there");
-  }
+  if (!core_->in_opening_process()) return forked();
   return core_->close();
 }
 

@@ -242,13 +242,18 @@ Result<void> StoreCore::checkpoint() {
   }
   const std::uint64_t pass = checkpointer_.ask();
   while (checkpointer_.ended() < pass) {
+    const std::uint32_t heard = checkpointer_.heard();
     auto stepped = step_checkpoint();
     if (!stepped) return std::unexpected(std::move(stepped.error()));
     if (*stepped == Checkpointed::working) continue;
+    if (checkpointer_.driven()) {
+      checkpointer_.await_step(heard);
+      continue;
+    }
     const Seq awaited = checkpointer_.awaited();
     const std::shared_ptr<wal::Log> log = find_log();
     if (awaited != 0 && log != nullptr && log->wait_durable(awaited)) continue;
-    // Another thread's step, or spaces that are being made or dropped.
+    // Spaces are being made or dropped.
     ACTABLE_YIELD("store.yield");
     sched_yield();
   }

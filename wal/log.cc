@@ -86,11 +86,14 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
   segments = std::move(*listed);
   auto end = replay(options_.directory, identity_, segments, recovery.apply);
   if (!end) return end;
-  if (end->cut < basis.cut_min) {
+  // No life's numbers go further than that beyond what its log shows.
+  const Seq numbers_max = base::first_seq_of(base::epoch_of(std::max(end->numbers_end, end->cut)) + k_epochs_skipped);
+  if (end->cut < basis.cut_min || basis.numbers_min > numbers_max) {
     return fail(ErrorCode::corrupt, segments[end->segment].path.string() + ": offset " + std::to_string(end->offset) +
                                         ": the log ends before what the checkpoint holds (it reads back up to number " +
                                         std::to_string(end->cut - 1) + ", and was on disk up to " +
-                                        std::to_string(basis.cut_min - 1) + "); restore the directory from a backup");
+                                        std::to_string(std::max(basis.cut_min, basis.numbers_min) - 1) +
+                                        "); restore the directory from a backup");
   }
   // All is read; nothing has been changed.
   ACTABLE_FAIL_POINT("recovery.replayed");
@@ -107,6 +110,9 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
     if (auto synced = (*file)->sync(); !synced) return std::unexpected(synced.error());
     if (i != end->segment) segments[i].close();
   }
+  // So may names be that the life before had changed and not synced: what they say is
+  // built on, too, and files that they do not name are used again or removed.
+  if (auto synced = files_.sync_directory(options_.directory); !synced) return std::unexpected(synced.error());
   // What was read is on disk; that it is all is not.
   ACTABLE_FAIL_POINT("recovery.synced");
   return end;
@@ -258,9 +264,12 @@ Result<void> Log::wait_durable(Seq number) {
 void Log::release_before(std::uint64_t frame_number) {
   writer_->release_before(frame_number, [this](std::uint64_t generation, std::uint64_t first_frame) -> Result<void> {
     if (generation == identity_.first_generation) return {};
-    identity_.first_generation = generation;
-    identity_.first_frame = first_frame;
-    return write_identity(files_, options_.directory, identity_);
+    Identity next = identity_;
+    next.first_generation = generation;
+    next.first_frame = first_frame;
+    auto written = write_identity(files_, options_.directory, next);
+    if (written) identity_ = next;
+    return written;
   });
 }
 

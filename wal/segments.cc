@@ -236,13 +236,18 @@ void Segments::close_full() {
   }
 }
 
-std::pair<std::uint64_t, std::uint64_t> Segments::release_before(std::uint64_t frame_number) {
+std::pair<std::uint64_t, std::uint64_t> Segments::beginning_at(std::uint64_t frame_number) const {
+  std::size_t first = 0;
+  while (first + 1 < live_.size() && live_[first + 1].header.first_frame <= frame_number) ++first;
+  return {live_[first].header.generation, live_[first].header.first_frame};
+}
+
+void Segments::release_before(std::uint64_t frame_number) {
   while (live_.size() > 1 && live_[1].header.first_frame <= frame_number) {
     live_.front().close();
     spare_.push_back(std::move(live_.front()));
     live_.pop_front();
   }
-  return {live_.front().header.generation, live_.front().header.first_frame};
 }
 
 }  // namespace actable::wal

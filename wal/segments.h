@@ -96,10 +96,13 @@ class Segments {
   /// sync is in flight.
   void close_full();
 
-  /// Segments that begin before frame `number` ends and whose successor begins
-  /// at or before it become spare, but never the one being written. Returns
-  /// the generation and first frame that the log begins with now.
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> release_before(std::uint64_t frame_number);
+  /// Generation and first frame of the segment that the log would begin with after
+  /// `release_before`.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> beginning_at(std::uint64_t frame_number) const;
+
+  /// Segments that begin before the frame and whose successor begins at or before
+  /// it become spare, but never the one being written.
+  void release_before(std::uint64_t frame_number);
 
   [[nodiscard]] std::size_t live_count() const noexcept { return live_.size(); }
   [[nodiscard]] std::size_t spare_count() const noexcept { return spare_.size(); }

@@ -331,11 +331,28 @@ void Writer::step_release() {
     const std::lock_guard lock(release_mutex_);
     release = std::exchange(release_, std::nullopt);
   }
-  if (!release) return;
+  if (!release || release_failed_) return;
   // The log must go on to begin with a segment that is on disk, a marker behind it.
-  const auto [generation, first_frame] =
-      segments_.release_before(std::min(release->frame_number, synced_marker_frame_));
-  if (auto published = release->publish(generation, first_frame); !published) fail_log(published.error());
+  const std::uint64_t before = std::min(release->frame_number, synced_marker_frame_);
+  const auto [generation, first_frame] = segments_.beginning_at(before);
+  Result<void> published{};
+  try {
+    published = release->publish(generation, first_frame);
+  } catch (const std::bad_alloc&) {
+    published = base::failure(ErrorCode::no_memory, "no memory");
+  }
+  if (published) {
+    segments_.release_before(before);
+    return;
+  }
+  // Where the log begins may be as it was or as it should be. Nothing is lost as long as
+  // no segment is used again; and a later success would not say what is on disk.
+  release_failed_ = true;
+  if (!config_.log) return;
+  const Error told = base::make_error(published.error().code, [&published] {
+    return "the log lets go of no more segments until the store is opened again: " + published.error().message;
+  });
+  config_.log(LogLevel::warning, told.message);
 }
 
 void Writer::step_prewrite() {

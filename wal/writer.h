@@ -227,6 +227,7 @@ class Writer {
   Seq taken_max_ = 0;
   bool sealed_ = true;
   bool failed_ = false;
+  bool release_failed_ = false;
   // There is more to do of `WriterConfig::aside`.
   bool more_aside_ = false;
 

@@ -116,9 +116,13 @@ class Store {
   ///   unsupported  the store is pure memory
   ///   read_only    the log failed; what the last checkpoint says still holds
   ///   io_error     a file of the checkpoint cannot be written, say because the disk is
-  ///                full; the one before is as it was, and reads, writes and the log go on
+  ///                full; reads, writes and the log go on. What the checkpoint before says
+  ///                still holds, but for parts that were finished. Where the disk did not
+  ///                say which of two is there now, all later calls fail until the store is
+  ///                opened again, with either
   ///   closed       the store is closing, or `cancel_checkpoint` was called
-  ///   overloaded, no_memory, as for a write; the checkpoint before is as it was
+  ///   overloaded, no_memory, as for a write; the same. Once memory ran out in the middle of
+  ///                a batch (see `write`) all later calls fail until the store is opened again
   [[nodiscard]] Result<void> checkpoint();
 
   /// Ends a checkpoint that is being written, soon; the one before is as it was, but for

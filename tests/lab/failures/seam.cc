@@ -219,6 +219,8 @@ Result<bool> Seam::prepare_directory(const std::filesystem::path& directory, boo
 }
 
 Result<std::unique_ptr<base::DirectoryLock>> Seam::lock(const std::filesystem::path&) {
+  // No name has changed in this life.
+  changed_.clear();
   return pass({Operation::lock, {}},
               [&]() -> Result<std::unique_ptr<base::DirectoryLock>> { return std::make_unique<SeamLock>(*this); });
 }

@@ -61,6 +61,7 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "recovering: size of segment",
     "recovering: read segment's content",
     "recovering: sync segment",
+    "recovering: sync directory of",
     "recovering: make queue",
     "recovering: write segment's content",
     "running: queue write segment",

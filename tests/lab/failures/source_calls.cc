@@ -64,6 +64,7 @@ constexpr auto k_source_calls = std::to_array<SourceCall>({
     {"wal/log.cc", "files_.open(options_.directory / first", "creating: open segment"},
     {"wal/log.cc", "(*file)->size()", "creating: size of segment"},
     {"wal/log.cc", "(*file)->sync()", "recovering: sync segment"},
+    {"wal/log.cc", "files_.sync_directory(", "recovering: sync directory of"},
     {"wal/log.cc", "files.list(directory)", "recovering: look into"},
     {"wal/log.cc", "files_.remove(**leftover)", "creating: remove segment"},
     {"wal/log.cc", "files_.make_queue(", "creating: make queue"},
