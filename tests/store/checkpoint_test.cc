@@ -1,9 +1,11 @@
 // Checkpoints: what a store holds is the same with one and without, and the log
 // before it is let go of.
 
+#include "checkpoint/file_writer.h"
 #include "checkpoint/format.h"
 #include "checkpoint/manifest.h"
 #include "store/access.h"
+#include "store/catalog.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
 #include "tests/support/seed.h"
@@ -287,6 +289,60 @@ TEST_CASE("a store that lost its checkpoint, or got another's, is refused", "[ch
   refused(part + ": offset 0: the file is missing, and the checkpoint names it");
   killed->put(part, bytes);
   CHECK(outcome(store::Access::open(simulated_options(), *killed)) == "ok");
+}
+
+TEST_CASE("a checkpoint that no store writes is refused", "[checkpoint]") {
+  Lives lives;
+  must(must(lives.reopen().space("s")).put("a", "1"));
+  must(lives.reopen().close());
+  const auto identity = must(wal::read_identity(lives.disk(), "/simulated"));
+  const checkpoint::Manifest empty{
+      .store_id = identity->store_id, .hash_seed = identity->hash_seed, .next_space_id = 9};
+  const auto refused = [&](const checkpoint::Manifest& manifest, const std::string& why) {
+    const auto disk = lives.disk().killed();
+    REQUIRE_FALSE(checkpoint::write_manifest(*disk, "/simulated", manifest).error);
+    const auto opened = store::Access::open(simulated_options(), *disk);
+    INFO(why);
+    CHECK(outcome(opened) == "corrupt");
+    CHECK_THAT(message(opened), ContainsSubstring(why));
+  };
+  // Further on than any log behind it.
+  checkpoint::Manifest manifest = empty;
+  manifest.groups[3].cut = Seq{1} << 61;
+  refused(manifest, "the log ends before what the checkpoint holds");
+  manifest = empty;
+  manifest.hash_seed ^= 1;
+  refused(manifest, "CHECKPOINT: offset 0: the checkpoint is older than the log");
+
+  // A space that has the catalog's number, one without one, and one of no space.
+  const auto with_record = [&](std::uint32_t space, std::string_view value) {
+    const auto disk = lives.disk().killed();
+    const auto writer = must(checkpoint::FileWriter::create(*disk, "/simulated", 1, identity->store_id));
+    std::vector<std::byte> record(checkpoint::record_bytes(4, value.size()));
+    checkpoint::encode({5, space, "evil", value}, record.data());
+    must(writer->append(record, 5));
+    checkpoint::Manifest one = empty;
+    one.files.push_back(must(writer->finish()));
+    one.spaces = {{0, "", 1}};
+    for (checkpoint::Group& group : one.groups) group.file = 1;
+    REQUIRE_FALSE(checkpoint::write_manifest(*disk, "/simulated", one).error);
+    const auto opened = store::Access::open(simulated_options(), *disk);
+    CHECK(outcome(opened) == "corrupt");
+    return message(opened);
+  };
+  CHECK_THAT(with_record(0, store::encode_space(0)), ContainsSubstring("a number that no space can have"));
+  CHECK_THAT(with_record(0, "no number"), ContainsSubstring("in a way that this version cannot read"));
+  CHECK_THAT(with_record(7, "value"), ContainsSubstring("a space that the checkpoint does not name"));
+}
+
+TEST_CASE("once a batch was torn for want of memory no checkpoint is written until reopening", "[checkpoint]") {
+  Lives lives;
+  Store& store = lives.reopen();
+  must(must(store.space("s")).put("a", "1"));
+  store::Access::core(store).checkpointer().forbid();
+  CHECK(outcome(store.checkpoint()) == "no_memory");
+  CHECK(lives.files("ckpt-") == 0);
+  must(lives.reopen().checkpoint());
 }
 
 TEST_CASE("files that are left of a checkpoint go, and others' stay", "[checkpoint]") {

@@ -103,6 +103,24 @@ TEST_CASE("a file size limit is an error and not the end of the process", "[host
     return outcome(space->put("k", "v")) == "read_only" ? 0 : 5;
   });
   CHECK(while_writing == 0);
+  const Options large = small_store(directory / "three");
+  const int in_a_checkpoint = in_forked_child([&] {
+    Options options = large;
+    options.segment_bytes = 1024 * k_kib;
+    auto store = Store::open(options);
+    if (!store) return 2;
+    auto space = store->space("s");
+    for (int i = 0; i < 20; ++i) {
+      if (!space->put("k" + std::to_string(i), sealed(1, 100 * k_kib))) return 3;
+    }
+    if (!store->sync() || !limit(RLIMIT_FSIZE, 1536 * k_kib)) return 1;
+    if (outcome(store->checkpoint()) != "io_error") return 4;
+    if (store->stats().checkpoint.failure.empty()) return 5;
+    return outcome(space->put("after", "v", k_sync)) == "ok" ? 0 : 6;
+  });
+  CHECK(in_a_checkpoint == 0);
+  Store store = must(Store::open(large));
+  CHECK(must(store.space("s")).size() == 21);
 }
 
 TEST_CASE("a forked child that ends leaves its parent's store alone, and does not hang", "[host]") {
@@ -111,6 +129,7 @@ TEST_CASE("a forked child that ends leaves its parent's store alone, and does no
   Space space = must(store.space("s"));
   const Seq before = must(space.put("k", "before"));
   const int outcome = in_forked_child([&] {
+    if (test::outcome(store.checkpoint()) != "closed") return 2;
     if (test::outcome(store.close()) != "closed") return 1;
     const Store ends_here(std::move(store));
     return 0;
