@@ -74,6 +74,7 @@ void Checkpointer::stop() noexcept {
     abandon_part();
     end_pass(base::failure(ErrorCode::closed, "the store was closed while the checkpoint was written"));
   }
+  stepped_.ring();
 }
 
 void Checkpointer::await_step(std::uint32_t heard) noexcept {
