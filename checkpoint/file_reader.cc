@@ -94,9 +94,7 @@ Result<void> FileReader::read(const Take& take) {
     auto block = block_at(offset, blocks);
     if (!block) return std::unexpected(block.error());
     if (auto delivered = deliver(*block, offset, take); !delivered) return delivered;
-    const std::uint64_t bytes = block_bytes(block->header.payload_bytes);
-    if (watcher_) watcher_(bytes);
-    offset += bytes;
+    offset += block_bytes(block->header.payload_bytes);
     checksum = next_checksum(checksum, block->sum);
   }
   const bool as_said = blocks == entry_.blocks && records_ == entry_.records && checksum == entry_.checksum;

@@ -7,7 +7,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace actable::checkpoint {
@@ -31,9 +33,6 @@ class FileReader {
   ///   or what `take` failed with
   [[nodiscard]] Result<void> read(const Take& take);
 
-  /// Told of each block's bytes once it was read.
-  void watch(std::function<void(std::uint64_t bytes)> watcher) { watcher_ = std::move(watcher); }
-
  private:
   struct Block {
     BlockHeader header;
@@ -50,7 +49,6 @@ class FileReader {
   const std::filesystem::path path_;
   const FileEntry entry_;
   const std::uint64_t store_id_;
-  std::function<void(std::uint64_t)> watcher_;
   std::unique_ptr<base::File> file_;
   std::vector<std::byte> window_;
   std::uint64_t window_begin_ = 0;

@@ -31,8 +31,6 @@ class FileWriter {
   /// Writes what is left, and syncs file and name. Fails as `append`.
   [[nodiscard]] Result<FileEntry> finish();
 
-  [[nodiscard]] std::uint64_t number() const noexcept { return entry_.number; }
-  [[nodiscard]] Seq seq_end() const noexcept { return entry_.seq_end; }
   [[nodiscard]] std::uint64_t written_bytes() const noexcept { return entry_.bytes; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_->path(); }
 

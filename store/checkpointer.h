@@ -40,8 +40,8 @@ enum class Checkpointed : std::uint8_t {
   working,
 };
 
-/// Writes checkpoints, in short steps that others drive: the checkpoint's actor, or
-/// a call of `Store::checkpoint`. It has no thread.
+/// Writes checkpoints, in short steps that others drive: a call of
+/// `Store::checkpoint`, or a test. It has no thread.
 ///
 /// A *pass* writes all that the logged spaces hold, in *parts*: some groups of keys
 /// (checkpoint/format.h) at a time, so that a part's old file goes before the next
@@ -56,26 +56,25 @@ enum class Checkpointed : std::uint8_t {
 /// all groups.
 ///
 /// *Why it holds what it must.* Take a key and the last write to it below the cut R
-/// that recovery comes to; all writes below E that were logged are below R. Let its number n be below C. Every write
-/// below C had been published before the walk began, so the walk found what n left, a
-/// record or nothing, or what a later write to that key had left by then. The number of
-/// that one would be below E, all such writes are on disk, and R is above them: n would
-/// not be the last. So it was n. (It does
-/// not do to wait for the numbers that were captured: an erasure that is lost in a
-/// crash leaves none behind, and the walk no record of the write before it.) If n is not
-/// below C, it is not below S, and S was read after F: numbers from S on had not been
-/// leased then, so n was staged after F was read and is in a frame from F on, which
-/// the log still has. Records of the log below C are not applied (rule 8): the walk
-/// has seen what became of them.
+/// that recovery comes to; all writes below E that were logged are below R. Let its
+/// number n be below C. Every write below C had been published before the walk began, so
+/// the walk found what n left, a record or nothing, or what a later write to that key had
+/// left by then. The number of that one would be below E, all such writes are on disk,
+/// and R is above them: n would not be the last. So it was n. (It does not do to wait for the numbers that were
+/// captured: an erasure that is lost in a crash leaves none behind, and the walk no record of the write before it.) If
+/// n is not below C, it is not below S, and S was read after F: numbers from S on had not been leased then, so n was
+/// staged after F was read and is in a frame from F on, which the log still has. Records of the log below C are not
+/// applied (rule 8): the walk has seen what became of them.
 ///
-/// *Spaces.* Which there are is read between the walk's beginning and C. A space that
+/// *Spaces.* Which there are is read after C and before the walk. A space that
 /// is made later has a catalog entry and records not below S; one that is dropped
 /// meanwhile is walked no further, and its drop is below E: it has no records to lose.
 /// The manifest names all spaces that its files have records of, dropped ones too.
 ///
 /// *Failures.* Until the manifest is renamed nothing has changed: the new file is
-/// removed, by the next opening where that fails, and a later pass makes another. If it is not known whether the
-/// renaming will last, both checkpoints' files stay and no other checkpoint is written in this life of the store.
+/// removed, by the next opening where that fails, and a later pass makes another. If it
+/// is not known whether the renaming will last, both checkpoints' files stay, and no other
+/// checkpoint is written in this life of the store.
 ///
 /// Thread safety: *synchronized*.
 class Checkpointer {
@@ -97,8 +96,8 @@ class Checkpointer {
   /// How it ended.
   [[nodiscard]] Result<void> outcome() const;
 
-  /// One step: 256 KiB of records and the rest of a bucket, or a sync of a file. Fails as the pass does
-  /// that it ends, with
+  /// One step: 256 KiB of records and the rest of a bucket, or a sync of a file. Fails
+  /// as the pass does that it ends, with
   ///   read_only  the log has failed
   ///   io_error   nothing has changed, or see above
   ///   closed     it was cancelled, or the store is closing
