@@ -48,7 +48,9 @@ using std::chrono::milliseconds;
              {"frames", log.frames},
              {"written_bytes", log.written_bytes},
              {"segments", log.segments},
+             {"live_bytes", log.live_bytes},
              {"segments_spare", log.segments_spare},
+             {"spare_bytes", log.spare_bytes},
              {"staging_bytes", log.staging_bytes},
              {"nice", log.nice},
              {"waits", log.waits},
@@ -86,6 +88,8 @@ template <std::size_t N>
   return std::nullopt;
 }
 
+}  // namespace
+
 Document document_of(const CheckpointStats& checkpoint) {
   return Map{{"running", checkpoint.running}, {"written_bytes", checkpoint.written_bytes},
              {"passes", checkpoint.passes},   {"failures", checkpoint.failures},
@@ -93,8 +97,6 @@ Document document_of(const CheckpointStats& checkpoint) {
              {"serial", checkpoint.serial},   {"cut", checkpoint.cut},
              {"records", checkpoint.records}, {"bytes", checkpoint.bytes}};
 }
-
-}  // namespace
 
 Document document_of(const StoreStats& stats) {
   const RecoveryStats& recovery = stats.recovery;
@@ -171,6 +173,12 @@ Document document_of(const Options& opened_with, const store::StoreCore::Tuning&
               option("retired_bytes", now.retired_bytes, true),
               option("log_io", name_of(opened_with.log_io)),
               option("log_nice", std::to_string(opened_with.log_nice)),
+              option("checkpoint_interval", text(opened_with.checkpoint_interval)),
+              option("checkpoint_log_percent", opened_with.checkpoint_log_percent),
+              option("checkpoint_log_bytes_min", opened_with.checkpoint_log_bytes_min),
+              option("checkpoint_bytes_per_second", now.checkpoint_bytes_per_second, true),
+              option("checkpoint_nice", opened_with.checkpoint_nice),
+              option("checkpoint_at_close", opened_with.checkpoint_at_close),
               option("create_if_missing", opened_with.create_if_missing),
               option("debug_socket", true),
               option("mailbox_max", actors.mailbox_max),
@@ -205,10 +213,13 @@ Result<store::StoreCore::Tuning> with_option(store::StoreCore::Tuning tuning, st
     set = set_time(tuning.write_deadline);
   } else if (option == "retired_bytes") {
     set = set_size(tuning.retired_bytes);
+  } else if (option == "checkpoint_bytes_per_second") {
+    set = set_size(tuning.checkpoint_bytes_per_second);
   } else {
-    return fail(ErrorCode::invalid_argument, "the option '" + std::string(option) +
-                                                 "' cannot be set in a running store; write_interval, sync_interval, "
-                                                 "write_deadline, retired_bytes and sample_every can");
+    return fail(ErrorCode::invalid_argument,
+                "the option '" + std::string(option) +
+                    "' cannot be set in a running store; write_interval, sync_interval, "
+                    "write_deadline, retired_bytes, checkpoint_bytes_per_second and sample_every can");
   }
   if (set) return tuning;
   return fail(ErrorCode::invalid_argument, "'" + std::string(value) + "' is no value for " + std::string(option) +

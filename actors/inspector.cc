@@ -111,17 +111,29 @@ Result<void> Arguments::check() const {
 }
 
 const Inspector::Command Inspector::k_commands[] = {
-    {"stats", false, &Inspector::stats},      {"spaces", false, &Inspector::spaces},
-    {"shards", false, &Inspector::shards},    {"actors", false, &Inspector::actors},
-    {"config", false, &Inspector::config},    {"get", false, &Inspector::get},
-    {"scan", false, &Inspector::scan},        {"count", false, &Inspector::count},
-    {"big", false, &Inspector::big},          {"next", false, &Inspector::next},
-    {"trace", false, &Inspector::trace},      {"analytics", false, &Inspector::analytics},
-    {"monitor", false, &Inspector::monitor},  {"put", true, &Inspector::put},
-    {"erase", true, &Inspector::erase},       {"add", true, &Inspector::add},
-    {"sync", true, &Inspector::sync},         {"restart", true, &Inspector::restart},
-    {"crash", true, &Inspector::crash},       {"set", true, &Inspector::set},
-    {"put_many", true, &Inspector::put_many}, {"put_part", true, &Inspector::put_part},
+    {"stats", false, &Inspector::stats},
+    {"spaces", false, &Inspector::spaces},
+    {"shards", false, &Inspector::shards},
+    {"actors", false, &Inspector::actors},
+    {"config", false, &Inspector::config},
+    {"get", false, &Inspector::get},
+    {"scan", false, &Inspector::scan},
+    {"count", false, &Inspector::count},
+    {"big", false, &Inspector::big},
+    {"next", false, &Inspector::next},
+    {"trace", false, &Inspector::trace},
+    {"analytics", false, &Inspector::analytics},
+    {"monitor", false, &Inspector::monitor},
+    {"put", true, &Inspector::put},
+    {"erase", true, &Inspector::erase},
+    {"add", true, &Inspector::add},
+    {"sync", true, &Inspector::sync},
+    {"restart", true, &Inspector::restart},
+    {"crash", true, &Inspector::crash},
+    {"set", true, &Inspector::set},
+    {"put_many", true, &Inspector::put_many},
+    {"put_part", true, &Inspector::put_part},
+    {"checkpoint", true, &Inspector::checkpoint},
 };
 
 const Inspector::Command* Inspector::find(std::string_view name) {
@@ -391,6 +403,15 @@ Inspector::Answer Inspector::sync(const Question& asked, Arguments& arguments) {
   }
   report(asked.asker(), "sync");
   return Document();
+}
+
+/// Whose caller waits for its end.
+Inspector::Answer Inspector::checkpoint(const Question& asked, Arguments& arguments) {
+  if (auto checked = arguments.check(); !checked) return std::unexpected(checked.error());
+  const auto pass = tree_->ask_for_checkpoint();
+  if (!pass) return std::unexpected(pass.error());
+  report(asked.asker(), "checkpoint");
+  return Document(*pass);
 }
 
 Inspector::Answer Inspector::drill(const Question& asked, Arguments& arguments, Tree::Drill what) {

@@ -60,7 +60,8 @@ class Inspector {
   Inspector(const Inspector&) = delete;
   Inspector& operator=(const Inspector&) = delete;
 
-  /// The answer; to `sync`, whether its caller is to wait for the disk. Fails with
+  /// The answer; to `sync` whether its caller is to wait for the disk, to
+  /// `checkpoint` which pass is to be waited for. Fails with
   ///   unsupported       no such command, or one that changes something in a
   ///                     session which did not ask for that
   ///   invalid_argument  its arguments are not those of the command
@@ -120,6 +121,7 @@ class Inspector {
   [[nodiscard]] Answer put_part(const debug::Question& asked, Arguments& arguments);
   // Operate.
   [[nodiscard]] Answer sync(const debug::Question& asked, Arguments& arguments);
+  [[nodiscard]] Answer checkpoint(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer restart(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer crash(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer set(const debug::Question& asked, Arguments& arguments);

@@ -1,5 +1,6 @@
 #include "actors/tree.h"
 
+#include "actors/actor_options.h"
 #include "actors/orders.h"
 #include "actors/workers.h"
 #include "base/failure.h"
@@ -15,57 +16,7 @@
 namespace actable::actors {
 namespace {
 
-constexpr std::size_t k_mailbox_max = std::size_t{1} << 20;
-constexpr std::size_t k_waiters_max = std::size_t{1} << 24;
-constexpr unsigned k_analytics_actors_max = 64;
 constexpr std::size_t k_any_number = std::numeric_limits<std::size_t>::max();
-// Longer times would not fit into a point of the clock, which counts nanoseconds.
-constexpr std::chrono::hours k_time_max{24 * 365};
-
-[[nodiscard]] Result<void> check_sampling(unsigned every) {
-  if (every <= store::Sampler::k_every_max) return {};
-  return fail(ErrorCode::invalid_argument, "to look at one of " + std::to_string(every) +
-                                               " operations was asked for; it takes 1 to 2^20, or 0 for none");
-}
-
-[[nodiscard]] Result<void> check(const ActorOptions& options) {
-  if (options.mailbox_max < 1 || options.mailbox_max > k_mailbox_max) {
-    return fail(ErrorCode::invalid_argument,
-                "ActorOptions::mailbox_max is " + std::to_string(options.mailbox_max) + "; it takes 1 to 2^20");
-  }
-  if (options.waiters_max < 1 || options.waiters_max > k_waiters_max) {
-    return fail(ErrorCode::invalid_argument,
-                "ActorOptions::waiters_max is " + std::to_string(options.waiters_max) + "; it takes 1 to 2^24");
-  }
-  if (options.restart_delay_max > k_time_max || options.restart_window > k_time_max) {
-    return fail(ErrorCode::invalid_argument,
-                "ActorOptions::restart_delay_max is " + std::to_string(options.restart_delay_max.count()) +
-                    " ms and restart_window " + std::to_string(options.restart_window.count()) +
-                    " ms; they take 365 days at most");
-  }
-  if (options.restart_delay.count() < 0 || options.restart_delay_max < options.restart_delay) {
-    return fail(ErrorCode::invalid_argument, "ActorOptions::restart_delay is " +
-                                                 std::to_string(options.restart_delay.count()) +
-                                                 " ms; it takes 0 to restart_delay_max, which is " +
-                                                 std::to_string(options.restart_delay_max.count()) + " ms");
-  }
-  if (auto checked = check_sampling(options.sample_every); !checked) return checked;
-  if (options.analytics_actors < 1 || options.analytics_actors > k_analytics_actors_max) {
-    return fail(ErrorCode::invalid_argument,
-                "ActorOptions::analytics_actors is " + std::to_string(options.analytics_actors) + "; it takes 1 to 64");
-  }
-  if (options.analytics_window.count() <= 0 || options.analytics_window > k_time_max) {
-    return fail(ErrorCode::invalid_argument, "ActorOptions::analytics_window is " +
-                                                 std::to_string(options.analytics_window.count()) +
-                                                 " ms; it takes 1 ms to 365 days");
-  }
-  if (options.restart_window.count() <= 0) {
-    return fail(ErrorCode::invalid_argument, "ActorOptions::restart_window is " +
-                                                 std::to_string(options.restart_window.count()) +
-                                                 " ms; it has to be longer than none");
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -85,7 +36,7 @@ Tree::~Tree() { (void)close(); }
 
 Result<std::shared_ptr<Tree>> Tree::start(caf::actor_system& system, Options options, ActorOptions actors,
                                           const Wiring& wiring) {
-  if (auto checked = check(actors); !checked) return std::unexpected(std::move(checked.error()));
+  if (auto checked = check_actor_options(actors); !checked) return std::unexpected(std::move(checked.error()));
   const bool debug_socket = std::exchange(options.debug_socket, false);
   const std::filesystem::path directory = options.directory;
   if (debug_socket && directory.empty()) {
@@ -144,6 +95,8 @@ void Tree::begin(const Wiring& wiring) {
              }});
 
   begin_analytics();
+  threads_of_their_own_ = wiring.threads_of_their_own;
+  if (!in_memory_) add_checkpoints();
   const unsigned shards = store::Access::core(store_).shard_map().shards();
   // Shard 0 last: it tells the others.
   for (unsigned shard = shards; shard-- > 0;) add_shard(shard);
@@ -190,6 +143,32 @@ Result<void> Tree::sample(unsigned every) {
   if (auto checked = check_sampling(every); !checked) return checked;
   analytics_->sample(every);
   return {};
+}
+
+void Tree::add_checkpoints() {
+  auto [handle, gate] = make_gate<Gate, CheckpointActor>(system_, "checkpoint", options_.mailbox_max);
+  checkpoint_gate_ = gate;
+  Child child{caf::actor_cast<caf::strong_actor_ptr>(handle), gate,
+              [this](std::shared_ptr<Load> load) {
+                auto worker = threads_of_their_own_
+                                  ? system_.spawn<caf::hidden + caf::detached>(checkpoint_worker, shared_from_this(),
+                                                                               std::move(load))
+                                  : system_.spawn<caf::hidden>(checkpoint_worker, shared_from_this(), std::move(load));
+                return caf::actor_cast<caf::strong_actor_ptr>(worker);
+              },
+              caf::make_message(Tend{})};
+  // Without it the log grows, and nothing is lost.
+  child.vital = false;
+  add_child(std::move(child));
+}
+
+Result<std::uint64_t> Tree::ask_for_checkpoint() {
+  if (checkpoint_gate_ == nullptr) {
+    return fail(ErrorCode::unsupported, "this store is pure memory: there is nowhere to write a checkpoint to");
+  }
+  const std::uint64_t pass = store::Access::core(store_).checkpointer().ask();
+  checkpoint_gate_->tell(caf::make_message(Tend{}));
+  return pass;
 }
 
 void Tree::add_shard(unsigned shard) {

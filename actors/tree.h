@@ -44,6 +44,8 @@ struct Wiring {
   base::FileSystem& files = base::posix_file_system();
   /// False: the log's thread tells nothing; the test calls `Board::changed`.
   bool watch_log = true;
+  /// False: no actor has a thread of its own, so that the test runs all of them.
+  bool threads_of_their_own = true;
   debug::ServerLimits debug{};
 };
 
@@ -66,6 +68,10 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] AnalyticsBook& analytics() noexcept { return *analytics_; }
   [[nodiscard]] const StoreActor& store_actor() const noexcept { return store_actor_; }
   [[nodiscard]] const LogActor& log_actor() const noexcept { return log_actor_; }
+  /// Has a checkpoint written soon, and says which pass it will be (store/checkpointer.h).
+  /// Fails with unsupported where there is no log.
+  [[nodiscard]] Result<std::uint64_t> ask_for_checkpoint();
+  [[nodiscard]] bool threads_of_their_own() const noexcept { return threads_of_their_own_; }
   [[nodiscard]] const ActorOptions& options() const noexcept { return options_; }
 
   /// As `StoreActors::port`.
@@ -125,6 +131,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] Result<void> open_network();
   [[nodiscard]] Result<void> open_debug_socket(const std::filesystem::path& directory, debug::ServerLimits limits);
   void add_child(Child child);
+  void add_checkpoints();
   void add_shard(unsigned shard);
   [[nodiscard]] Result<void> close_all();
   [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);
@@ -142,6 +149,9 @@ class Tree : public std::enable_shared_from_this<Tree> {
   std::atomic<bool> host_told_{false};
   StoreActor store_actor_;
   LogActor log_actor_;
+  // Null where there is no log; kept by `children_`.
+  Gate* checkpoint_gate_ = nullptr;
+  bool threads_of_their_own_ = true;
   std::shared_ptr<Board> board_;
   std::unique_ptr<AnalyticsBook> analytics_;
   // Set before anybody has the tree.

@@ -23,8 +23,11 @@ using AnalyticsActor = caf::typed_actor<caf::reacts_to<Begin>>;
 using AnalyticsWorker = AnalyticsActor::extend<caf::reacts_to<Tick>, caf::reacts_to<Stop>>;
 /// Nobody outside has its handle: the debug socket's thread asks it.
 using DebugActor = caf::typed_actor<caf::reacts_to<Inquiry>, caf::reacts_to<Departure>>;
-using DebugWorker = DebugActor::extend<caf::reacts_to<Stop>>;
+using DebugWorker = DebugActor::extend<caf::reacts_to<GoOn>, caf::reacts_to<Stop>>;
 using LogWorker = LogActor::extend<caf::reacts_to<Advanced>, caf::reacts_to<Stop>>;
+/// Nobody but the tree has its handle.
+using CheckpointActor = caf::typed_actor<caf::reacts_to<Tend>>;
+using CheckpointWorker = CheckpointActor::extend<caf::reacts_to<Tick>, caf::reacts_to<Stop>>;
 /// Nobody but the tree has its handle.
 using ShardActor = caf::typed_actor<caf::reacts_to<Tend>>;
 using ShardWorker = ShardActor::extend<caf::reacts_to<GoOn>, caf::reacts_to<Stop>>;
@@ -42,6 +45,9 @@ using ShardWorker = ShardActor::extend<caf::reacts_to<GoOn>, caf::reacts_to<Stop
                                                               std::shared_ptr<Load> load, std::size_t number);
 [[nodiscard]] ShardWorker::behavior_type shard_worker(ShardWorker::pointer self, std::shared_ptr<Tree> tree,
                                                       std::shared_ptr<Load> load, unsigned shard);
+
+[[nodiscard]] CheckpointWorker::behavior_type checkpoint_worker(CheckpointWorker::pointer self,
+                                                                std::shared_ptr<Tree> tree, std::shared_ptr<Load> load);
 
 [[nodiscard]] DebugWorker::behavior_type debug_worker(DebugWorker::pointer self, std::shared_ptr<Tree> tree,
                                                       std::shared_ptr<Load> load);

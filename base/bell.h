@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 /// For threads that wait until another says that they should look again.
@@ -20,6 +21,8 @@ class Bell {
 
   /// Returns when the bell has rung since `heard`, and sometimes before.
   void wait(std::uint32_t heard) noexcept;
+  /// The same, but no longer than that.
+  void wait(std::uint32_t heard, std::chrono::nanoseconds at_most) noexcept;
 
   /// Wakes all who wait.
   void ring() noexcept;

@@ -31,6 +31,12 @@ std::chrono::microseconds since(base::TimePoint then) {
 
 }  // namespace
 
+Checkpointer::Checkpointer(StoreCore& store, base::FileSystem& files)
+    : store_(store),
+      files_(files),
+      rate_(store.options().checkpoint_bytes_per_second),
+      schedule_(store.options(), base::Clock::now()) {}
+
 void Checkpointer::take_over(checkpoint::Manifest manifest, std::set<std::uint64_t> file_numbers) {
   manifest_ = std::move(manifest);
   file_numbers_ = std::move(file_numbers);
@@ -53,6 +59,29 @@ Result<void> Checkpointer::outcome() const {
   const std::lock_guard lock(told_mutex_);
   if (error_) return std::unexpected(*error_);
   return {};
+}
+
+/// As CheckpointSchedule has it: what was there before this opening counts as its first write.
+Seq Checkpointer::newest_logged() const {
+  const std::shared_ptr<wal::Log> log = store_.find_log();
+  return std::max<Seq>(log == nullptr ? 0 : log->taken_max(), recovered_more_ ? 1 : 0);
+}
+
+bool Checkpointer::changed() const {
+  const Seq newest = newest_logged();
+  const std::lock_guard lock(told_mutex_);
+  return schedule_.changed(newest);
+}
+
+bool Checkpointer::due() const {
+  const std::shared_ptr<wal::Log> log = store_.find_log();
+  if (log == nullptr || log->failed()) return false;
+  const Seq newest = newest_logged();
+  const std::uint64_t log_bytes = log->live_bytes();
+  const std::lock_guard lock(told_mutex_);
+  if (told_.running) return false;
+  return schedule_.due(
+      newest, log_bytes, [this] { return store_.checkpoint_bytes(); }, base::Clock::now());
 }
 
 CheckpointStats Checkpointer::stats() const {
@@ -80,6 +109,19 @@ void Checkpointer::stop() noexcept {
 void Checkpointer::await_step(std::uint32_t heard) noexcept {
   ACTABLE_AWAIT("checkpoint.step", [&] { return stepped_.heard() != heard || !driven(); });
   if (driven()) stepped_.wait(heard);
+}
+
+void Checkpointer::cancel() noexcept {
+  cancelled_.store(true, std::memory_order_release);
+  stepped_.ring();
+}
+
+void Checkpointer::await_pause() noexcept {
+  // So that a change of the limit is noticed.
+  constexpr std::chrono::nanoseconds k_at_most = std::chrono::milliseconds(100);
+  const std::uint32_t before = heard();
+  if (cancelled_.load(std::memory_order_acquire) || stopped_.load(std::memory_order_acquire)) return;
+  stepped_.wait(before, std::min(pause(), k_at_most));
 }
 
 void Checkpointer::leave_step() noexcept {
@@ -121,6 +163,7 @@ Result<Checkpointed> Checkpointer::advance(ThreadContext& context) {
     case Stage::cutting:
       return cut(*log);
     case Stage::walking:
+      if (!keep_pace()) return Checkpointed::pausing;
       return walk(context);
     case Stage::covering:
       return cover(*log);
@@ -155,14 +198,15 @@ void Checkpointer::begin_pass() {
   began_at_ = base::Clock::now();
   cancelled_.store(false, std::memory_order_relaxed);
   stage_ = Stage::cutting;
-  std::size_t payload_bytes = 0;
-  for (const auto& space : store_.all_spaces()) {
-    if (space->logged()) payload_bytes += space->stats().payload_bytes;
-  }
+  pace_.begin(began_at_);
+  const std::uint64_t bytes = store_.checkpoint_bytes();
   const auto parts =
-      std::bit_ceil(std::min<std::size_t>(k_groups, 1 + payload_bytes / part_bytes_.load(std::memory_order_relaxed)));
+      std::bit_ceil(std::min<std::size_t>(k_groups, 1 + bytes / part_bytes_.load(std::memory_order_relaxed)));
   groups_a_part_ = k_groups / static_cast<unsigned>(parts);
+  // Before anything is read.
+  const Seq covering = newest_logged();
   const std::lock_guard lock(told_mutex_);
+  schedule_.began(covering);
   told_.running = true;
   told_.written_bytes = 0;
 }
@@ -203,6 +247,14 @@ table::ScanPosition Checkpointer::beginning() const noexcept {
           .limit = checkpoint::first_hash_of(part_.group + part_.groups)};
 }
 
+/// False when enough has been written for the moment.
+bool Checkpointer::keep_pace() noexcept {
+  const bool limited = rate_.load(std::memory_order_relaxed) != 0;
+  const auto pause = limited ? pace_.pause(base::Clock::now()) : Pace::Duration{0};
+  pause_ns_.store(std::chrono::nanoseconds(pause).count(), std::memory_order_relaxed);
+  return pause == Pace::Duration{0};
+}
+
 Result<Checkpointed> Checkpointer::walk(ThreadContext& context) {
   if (part_.space < part_.spaces.size()) {
     const std::shared_ptr<SpaceCore> space = part_.spaces[part_.space].lock();
@@ -216,8 +268,10 @@ Result<Checkpointed> Checkpointer::walk(ThreadContext& context) {
     return Checkpointed::working;
   }
   if (part_.file != nullptr) {
+    const std::uint64_t before = part_.file->written_bytes();
     auto entry = part_.file->finish();
     if (!entry) return std::unexpected(std::move(entry.error()));
+    account_written(before);
     part_.entry = *entry;
   }
   part_.ended_at = store_.epochs().next_seq();
@@ -267,9 +321,15 @@ Result<void> Checkpointer::write_gathered() {
     rest = rest.subspan(found.bytes);
   }
   found_.clear();
+  // What is still to be written out is soon.
+  pace_.spent(gathered_.size(), rate_.load(std::memory_order_relaxed), base::Clock::now());
+  account_written(before);
+  return {};
+}
+
+void Checkpointer::account_written(std::uint64_t before) {
   const std::lock_guard lock(told_mutex_);
   told_.written_bytes += part_.file->written_bytes() - before;
-  return {};
 }
 
 Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
@@ -333,13 +393,20 @@ Result<void> Checkpointer::publish(wal::Log& log) {
   part_.file.reset();
   const checkpoint::Manifest before = std::exchange(manifest_, std::move(next));
   remove_unnamed(before);
-  log.release_before(manifest_.first_frame());
+  log.release_before(manifest_.first_frame(), spare_log_bytes());
   const std::lock_guard lock(told_mutex_);
   told_.serial = manifest_.serial;
   told_.cut = manifest_.cut_max();
   told_.records = manifest_.records();
   told_.bytes = manifest_.bytes();
   return {};
+}
+
+/// So much the log grows by until the next pass begins; what it grows by while one is
+/// written, the log's thread sees.
+std::uint64_t Checkpointer::spare_log_bytes() const {
+  const std::lock_guard lock(told_mutex_);
+  return schedule_.log_bytes_max(manifest_.bytes()) + store_.options().segment_bytes;
 }
 
 /// What cannot be removed is, when the store is opened the next time.
@@ -376,10 +443,13 @@ void Checkpointer::end_pass(Result<void> outcome) noexcept {
     const std::lock_guard lock(told_mutex_);
     told_.running = false;
     error_.reset();
+    using Ended = CheckpointSchedule::Ended;
     if (outcome) {
+      schedule_.ended(Ended::done, base::Clock::now());
       ++told_.passes;
       told_.duration = since(began_at_);
     } else {
+      schedule_.ended(outcome.error().code == ErrorCode::closed ? Ended::cancelled : Ended::failed, base::Clock::now());
       ++told_.failures;
       error_ = std::move(outcome.error());
     }

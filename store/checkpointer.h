@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "checkpoint/file_writer.h"
 #include "checkpoint/manifest.h"
+#include "store/checkpoint_schedule.h"
+#include "store/pace.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
 #include "table/hash_table.h"
@@ -36,6 +38,9 @@ enum class Checkpointed : std::uint8_t {
   resting,
   /// The log, or another step, holds up what comes next: again in some milliseconds.
   waiting,
+  /// As much was written as `Options::checkpoint_bytes_per_second` allows: again after
+  /// `Checkpointer::pause`.
+  pausing,
   /// Something was done, and there is more.
   working,
 };
@@ -79,7 +84,7 @@ enum class Checkpointed : std::uint8_t {
 /// Thread safety: *synchronized*.
 class Checkpointer {
  public:
-  Checkpointer(StoreCore& store, base::FileSystem& files) : store_(store), files_(files) {}
+  Checkpointer(StoreCore& store, base::FileSystem& files);
 
   /// Goes on where recovery found the directory: the manifest, without files where
   /// there is none, and the numbers of files that were there. Before the first step.
@@ -88,6 +93,14 @@ class Checkpointer {
   /// A part is about as large, if that does not make more than `k_groups` of them. For
   /// tests, whose stores are small; before a pass is asked for.
   void set_part_bytes(std::size_t bytes) noexcept { part_bytes_.store(bytes, std::memory_order_relaxed); }
+
+  /// Beyond what the checkpoint has, the log holds something from before this opening.
+  void recovered_more() noexcept { recovered_more_ = true; }
+
+  /// True when the rules of `Options` ask for a pass and none is under way.
+  [[nodiscard]] bool due() const;
+  /// True when the log has something that the last pass did not look at.
+  [[nodiscard]] bool changed() const;
 
   /// Has the next step begin a pass, unless one is under way. Returns that one's number.
   std::uint64_t ask() noexcept;
@@ -108,6 +121,14 @@ class Checkpointer {
   /// while another drives.
   [[nodiscard]] std::uint32_t heard() const noexcept { return stepped_.heard(); }
   void await_step(std::uint32_t heard) noexcept;
+  /// How long to wait after a step that returned `pausing`; and the waiting itself, which
+  /// ends early where the pass is cancelled.
+  [[nodiscard]] std::chrono::nanoseconds pause() const noexcept {
+    return std::chrono::nanoseconds(pause_ns_.load(std::memory_order_relaxed));
+  }
+  void await_pause() noexcept;
+  /// In place of the option, from now on. 0: without limit.
+  void set_bytes_per_second(std::uint64_t rate) noexcept { rate_.store(rate, std::memory_order_relaxed); }
   [[nodiscard]] bool driven() const noexcept { return driven_.load(std::memory_order_acquire); }
 
   /// The number that a step waits for to be durable; 0: none.
@@ -119,7 +140,7 @@ class Checkpointer {
   void forbid() noexcept { forbidden_.store(true, std::memory_order_release); }
 
   /// Ends a pass that is under way with its next step.
-  void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
+  void cancel() noexcept;
   /// Ends a pass that is under way, and all steps, at once. Before the log is closed.
   void stop() noexcept;
 
@@ -161,13 +182,17 @@ class Checkpointer {
   void begin_pass();
   void begin_part(wal::Log& log, unsigned group);
   [[nodiscard]] Result<Checkpointed> cut(wal::Log& log);
+  [[nodiscard]] bool keep_pace() noexcept;
   [[nodiscard]] Result<Checkpointed> walk(ThreadContext& context);
+  void account_written(std::uint64_t before);
+  [[nodiscard]] Seq newest_logged() const;
   [[nodiscard]] Result<bool> gather(ThreadContext& context, SpaceCore& space);
   [[nodiscard]] Result<void> write_gathered();
   [[nodiscard]] table::ScanPosition beginning() const noexcept;
   [[nodiscard]] Result<Checkpointed> cover(wal::Log& log);
   [[nodiscard]] Result<void> publish(wal::Log& log);
   [[nodiscard]] checkpoint::Manifest next_manifest() const;
+  [[nodiscard]] std::uint64_t spare_log_bytes() const;
   void remove_unnamed(const checkpoint::Manifest& before) noexcept;
   void abandon_part() noexcept;
   void end_pass(Result<void> outcome) noexcept;
@@ -185,6 +210,10 @@ class Checkpointer {
   std::atomic<bool> stopped_{false};
   std::atomic<bool> forbidden_{false};
   std::atomic<std::size_t> part_bytes_{k_part_bytes};
+  std::atomic<std::uint64_t> rate_;
+  std::atomic<std::int64_t> pause_ns_{0};
+  // Set before the first step.
+  bool recovered_more_ = false;
 
   // Whose step it is.
   Stage stage_ = Stage::resting;
@@ -195,6 +224,7 @@ class Checkpointer {
   // Of all parts of the pass so far, by their numbers.
   std::map<std::uint32_t, checkpoint::SpaceEntry> spaces_;
   Part part_;
+  Pace pace_;
   std::string gathered_;
   std::vector<Found> found_;
   // Which of two manifests counts is not known, and why: no checkpoint is written any more.
@@ -205,6 +235,7 @@ class Checkpointer {
   // Held for looks at the members below.
   mutable std::mutex told_mutex_;
   CheckpointStats told_;
+  CheckpointSchedule schedule_;
   std::optional<Error> error_;
 };
 

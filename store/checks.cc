@@ -21,11 +21,35 @@ std::unexpected<Error> out_of_range(const char* option, const std::string& value
 
 std::string text(milliseconds time) { return std::to_string(time.count()) + " ms"; }
 
+constexpr std::uint64_t k_mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t k_gib = std::uint64_t{1} << 30;
+
+Result<void> check_checkpoint_options(const Options& options) {
+  const milliseconds interval = options.checkpoint_interval;
+  if (interval != milliseconds(0) && (interval < milliseconds(1'000) || interval > std::chrono::hours(24 * 365))) {
+    return out_of_range("checkpoint_interval", text(interval), "0, or from 1 s to 365 days");
+  }
+  const unsigned percent = options.checkpoint_log_percent;
+  if (percent != 0 && (percent < 10 || percent > 100'000)) {
+    return out_of_range("checkpoint_log_percent", std::to_string(percent), "0, or from 10 to 100000");
+  }
+  if (options.checkpoint_log_bytes_min < k_mib || options.checkpoint_log_bytes_min > 1024 * k_gib) {
+    return out_of_range("checkpoint_log_bytes_min", std::to_string(options.checkpoint_log_bytes_min),
+                        "from 1 MiB to 1 TiB");
+  }
+  const std::uint64_t rate = options.checkpoint_bytes_per_second;
+  if (rate != 0 && (rate < k_mib || rate > 1024 * k_gib)) {
+    return out_of_range("checkpoint_bytes_per_second", std::to_string(rate), "0, or from 1 MiB to 1 TiB");
+  }
+  if (options.checkpoint_nice < 0 || options.checkpoint_nice > 19) {
+    return out_of_range("checkpoint_nice", std::to_string(options.checkpoint_nice), "from 0 to 19");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_options(const Options& options) {
-  constexpr std::uint64_t k_mib = std::uint64_t{1} << 20;
-  constexpr std::uint64_t k_gib = std::uint64_t{1} << 30;
   if (options.shards != 0 && (!std::has_single_bit(options.shards) || options.shards > k_shards_max)) {
     return out_of_range("shards", std::to_string(options.shards), "0 or a power of two up to 4096");
   }
@@ -52,6 +76,7 @@ Result<void> check_options(const Options& options) {
   if (options.log_nice < -20 || options.log_nice > 0) {
     return out_of_range("log_nice", std::to_string(options.log_nice), "from -20 to 0");
   }
+  if (auto checked = check_checkpoint_options(options); !checked) return checked;
   if (options.debug_socket) {
     return base::failure(ErrorCode::unsupported,
                          "Options::debug_socket is served by the store's actors: open the store with actable::start "

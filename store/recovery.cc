@@ -59,6 +59,7 @@ Result<void> StoreCore::start() {
   // Open, and not a write taken.
   ACTABLE_FAIL_POINT("recovery.recovered");
   const RecoveryStats& recovered = log_->recovery();
+  if (recovered.records_applied > restored_.records_applied) checkpointer_.recovered_more();
   const std::uint64_t records = recovered.records_applied - restored_.records_applied + restored_.checkpoint_records;
   report(LogLevel::info, "opened " + options_.directory.string() + ": " + std::to_string(records) +
                              " records recovered, " + std::to_string(recovered.records_discarded) +

@@ -36,6 +36,7 @@ class ShardCounters {
   }
 
   [[nodiscard]] std::size_t keys() const noexcept { return sum(&Shard::keys); }
+  [[nodiscard]] std::size_t payload_bytes() const noexcept { return sum(&Shard::payload_bytes); }
   [[nodiscard]] std::size_t record_bytes() const noexcept { return sum(&Shard::record_bytes); }
   /// Those that the table has dropped count, too.
   [[nodiscard]] std::size_t tombstones_made() const noexcept { return sum(&Shard::tombstones); }

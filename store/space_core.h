@@ -110,6 +110,7 @@ class SpaceCore {
                 const table::Record& fresh) noexcept;
 
   [[nodiscard]] std::size_t keys() const noexcept { return counters_.keys(); }
+  [[nodiscard]] std::size_t payload_bytes() const noexcept { return counters_.payload_bytes(); }
   [[nodiscard]] SpaceStats stats() const;
 
   // Pinned, with the space open.

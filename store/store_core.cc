@@ -153,11 +153,13 @@ Result<void> StoreCore::tune(const Tuning& tuning) {
   options.sync_interval = tuning.sync_interval;
   options.write_deadline = tuning.write_deadline;
   options.retired_bytes = tuning.retired_bytes;
+  options.checkpoint_bytes_per_second = tuning.checkpoint_bytes_per_second;
   if (auto checked = check_options(options); !checked) return checked;
   const std::lock_guard lock(tuning_mutex_);
   if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
   tuning_ = tuning;
   retired_bytes_max_.store(tuning.retired_bytes, std::memory_order_relaxed);
+  checkpointer_.set_bytes_per_second(tuning.checkpoint_bytes_per_second);
   if (const std::shared_ptr<wal::Log> log = find_log()) {
     log->set_intervals(tuning.write_interval, tuning.sync_interval);
     log->set_write_deadline(tuning.write_deadline);
@@ -228,38 +230,6 @@ StoreStats StoreCore::stats() {
   return stats;
 }
 
-Result<Checkpointed> StoreCore::step_checkpoint() {
-  if (!is_open()) return closed_error();
-  auto own = context();
-  if (!own) return std::unexpected(std::move(own.error()));
-  return checkpointer_.step(**own);
-}
-
-Result<void> StoreCore::checkpoint() {
-  if (options_.directory.empty()) {
-    return base::failure(ErrorCode::unsupported,
-                         "this store is pure memory (Options::directory is empty): there is nothing to write to");
-  }
-  const std::uint64_t pass = checkpointer_.ask();
-  while (checkpointer_.ended() < pass) {
-    const std::uint32_t heard = checkpointer_.heard();
-    auto stepped = step_checkpoint();
-    if (!stepped) return std::unexpected(std::move(stepped.error()));
-    if (*stepped == Checkpointed::working) continue;
-    if (checkpointer_.driven()) {
-      checkpointer_.await_step(heard);
-      continue;
-    }
-    const Seq awaited = checkpointer_.awaited();
-    const std::shared_ptr<wal::Log> log = find_log();
-    if (awaited != 0 && log != nullptr && log->wait_durable(awaited)) continue;
-    // Spaces are being made or dropped.
-    ACTABLE_YIELD("store.yield");
-    sched_yield();
-  }
-  return checkpointer_.outcome();
-}
-
 Result<Maintained> StoreCore::maintain(unsigned shard) {
   return guarded("a step of maintenance", [&]() -> Result<Maintained> {
     // Later, every step looks again once it is pinned.
@@ -281,6 +251,7 @@ Result<void> StoreCore::close() {
     return base::failure(ErrorCode::invalid_argument,
                          "close was called from inside a visitor or an update's function; return from it first");
   }
+  checkpoint_before_closing();
   // Moved out rather than copied: closing needs no memory.
   decltype(spaces_) spaces;
   decltype(dropped_) dropped;

@@ -103,6 +103,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   /// Writes a checkpoint, or waits for the one that is under way. Fails as `Store::checkpoint`.
   [[nodiscard]] Result<void> checkpoint();
+  /// The same if one is due by the rules of `Options`, and none is being written; false otherwise.
+  [[nodiscard]] Result<bool> checkpoint_if_due();
+  /// What a checkpoint of the logged spaces would take, but for the blocks' headers.
+  [[nodiscard]] std::uint64_t checkpoint_bytes() const;
   /// One bounded step; see Checkpointer. Fails with closed, overloaded, and as the
   /// checkpoint does that it ends.
   [[nodiscard]] Result<Checkpointed> step_checkpoint();
@@ -153,6 +157,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
     std::chrono::milliseconds sync_interval;
     std::chrono::milliseconds write_deadline;
     std::size_t retired_bytes;
+    std::uint64_t checkpoint_bytes_per_second;
   };
   [[nodiscard]] Tuning tuning() const;
   /// Fails with invalid_argument where one is out of its range, and with closed.
@@ -194,6 +199,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<SpaceCore*> recovered_space(std::uint32_t id);
 
   // The checkpoint before the log (restore.cc).
+  // (checkpoints.cc)
+  [[nodiscard]] Result<void> expect_directory() const;
+  void checkpoint_before_closing() noexcept;
+
   [[nodiscard]] Result<wal::Basis> restore(const wal::Identity& identity, bool fresh);
   [[nodiscard]] Result<void> read_checkpoint();
   [[nodiscard]] Result<void> read_checkpoint_file(ThreadContext& context, const checkpoint::FileEntry& file);
@@ -258,7 +267,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   // Held while options change.
   mutable std::mutex tuning_mutex_;
-  Tuning tuning_{options_.write_interval, options_.sync_interval, options_.write_deadline, options_.retired_bytes};
+  Tuning tuning_{options_.write_interval, options_.sync_interval, options_.write_deadline, options_.retired_bytes,
+                 options_.checkpoint_bytes_per_second};
   // relaxed: nothing else hangs on it.
   std::atomic<std::size_t> retired_bytes_max_{options_.retired_bytes};
 

@@ -261,8 +261,8 @@ Result<void> Log::wait_durable(Seq number) {
   });
 }
 
-void Log::release_before(std::uint64_t frame_number) {
-  writer_->release_before(frame_number, [this](std::uint64_t generation, std::uint64_t first_frame) -> Result<void> {
+void Log::release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max) {
+  auto publish = [this](std::uint64_t generation, std::uint64_t first_frame) -> Result<void> {
     if (generation == identity_.first_generation) return {};
     Identity next = identity_;
     next.first_generation = generation;
@@ -270,7 +270,8 @@ void Log::release_before(std::uint64_t frame_number) {
     auto written = write_identity(files_, options_.directory, next);
     if (written) identity_ = next;
     return written;
-  });
+  };
+  writer_->release_before(frame_number, spare_bytes_max, std::move(publish));
 }
 
 Result<void> Log::close() {

@@ -133,12 +133,18 @@ class Log {
     write_deadline_ms_.store(deadline.count(), std::memory_order_relaxed);
   }
 
-  /// Lets go of segments that hold only frames before `frame_number`: they are
-  /// used again. For checkpoints that hold what those frames held.
-  void release_before(std::uint64_t frame_number);
+  /// Lets go of segments that hold only frames before `frame_number`: they are used
+  /// again, as far as the spare ones are `spare_bytes_max` together; those beyond it are
+  /// removed. For checkpoints that hold what those frames held.
+  void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max);
 
   /// The number that the next frame will have, a moment ago at the latest.
   [[nodiscard]] std::uint64_t next_frame() const noexcept { return writer_->next_frame(); }
+  /// The highest number among the writes that the log's thread has taken up in this
+  /// life, a moment ago; 0 without any.
+  [[nodiscard]] Seq taken_max() const noexcept { return writer_->taken_max(); }
+  /// What recovery would read, headers and padding included, a moment ago.
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return writer_->live_bytes(); }
 
   /// Syncs everything and ends the log's thread. Nobody stages any more. Fails
   /// with indeterminate when the log has failed.

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <iterator>
+#include <new>
 #include <utility>
 
 namespace actable::wal {
@@ -248,6 +249,35 @@ void Segments::release_before(std::uint64_t frame_number) {
     spare_.push_back(std::move(live_.front()));
     live_.pop_front();
   }
+}
+
+bool Segments::remove_surplus(std::uint64_t bytes_max) noexcept {
+  if (spare_.empty() || spare_bytes() <= bytes_max) return false;
+  const auto smallest = std::ranges::min_element(spare_, {}, &SegmentFile::bytes);
+  // Of different sizes, as after a change of the option, the large ones fit what comes;
+  // what is left must not be less than was asked for.
+  if (spare_bytes() - smallest->bytes < bytes_max) return false;
+  try {
+    (void)files_.remove(smallest->path);
+  } catch (const std::bad_alloc&) {
+    // It is left.
+  }
+  spare_.erase(smallest);
+  // Perhaps the directory forgets that, and the file is spare again.
+  ACTABLE_FAIL_POINT("wal.segment.removed");
+  return true;
+}
+
+std::uint64_t Segments::live_bytes() const noexcept {
+  std::uint64_t bytes = offset_;
+  for (std::size_t i = 0; i + 1 < live_.size(); ++i) bytes += live_[i].bytes;
+  return bytes;
+}
+
+std::uint64_t Segments::spare_bytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const SegmentFile& segment : spare_) bytes += segment.bytes;
+  return bytes;
 }
 
 }  // namespace actable::wal

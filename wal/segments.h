@@ -104,8 +104,16 @@ class Segments {
   /// it become spare, but never the one being written.
   void release_before(std::uint64_t frame_number);
 
+  /// Removes a spare file, where they are more than `bytes_max` together. True when
+  /// there may be another. One that cannot be removed is left, and not used again
+  /// before the next opening.
+  [[nodiscard]] bool remove_surplus(std::uint64_t bytes_max) noexcept;
+
   [[nodiscard]] std::size_t live_count() const noexcept { return live_.size(); }
   [[nodiscard]] std::size_t spare_count() const noexcept { return spare_.size(); }
+  /// From the log's beginning to the end of its last frame.
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t spare_bytes() const noexcept;
   /// Once a frame has a place.
   [[nodiscard]] bool direct() const noexcept { return live_.back().file->direct(); }
 

@@ -75,6 +75,7 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   ACTABLE_FAIL_POINT("recovery.marker.synced");
   durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
   direct_io_ = segments_.direct();
+  count();
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
@@ -145,6 +146,7 @@ void Writer::pass() {
   step_round(now);
   step_sync(now);
   step_release();
+  step_surplus();
   step_prewrite();
   step_idle();
   step_aside();
@@ -153,7 +155,7 @@ void Writer::pass() {
 std::optional<std::chrono::nanoseconds> Writer::time_to_wait() {
   using Nanoseconds = std::chrono::nanoseconds;
   if (failed_) return std::nullopt;
-  if (more_aside_) return Nanoseconds{0};
+  if (more_aside_ || surplus_) return Nanoseconds{0};
   if (idle_.load(std::memory_order_relaxed)) return k_idle_wait;
   if (round_ == Round::waiting_for_writers) {
     // Without a gather block it is a completion that lets the round go on.
@@ -343,6 +345,9 @@ void Writer::step_release() {
   }
   if (published) {
     segments_.release_before(before);
+    // The log may grow so far again.
+    spare_bytes_max_ = std::max(release->spare_bytes_max, segments_.live_bytes());
+    surplus_ = true;
     return;
   }
   // Where the log begins may be as it was or as it should be. Nothing is lost as long as
@@ -355,11 +360,23 @@ void Writer::step_release() {
   config_.log(LogLevel::warning, told.message);
 }
 
-void Writer::step_prewrite() {
+/// One file in a pass: giving its blocks back may take the file system milliseconds.
+void Writer::step_surplus() {
+  if (surplus_) surplus_ = !failed_ && segments_.remove_surplus(spare_bytes_max_);
+}
+
+void Writer::count() noexcept {
   counters_.segments.store(segments_.live_count(), std::memory_order_relaxed);
   counters_.spare.store(segments_.spare_count(), std::memory_order_relaxed);
+  counters_.live_bytes.store(segments_.live_bytes(), std::memory_order_relaxed);
+  counters_.spare_bytes.store(segments_.spare_bytes(), std::memory_order_relaxed);
+  counters_.taken_max.store(taken_max_, std::memory_order_relaxed);
   counters_.registered.store(queue_->memory_registered(), std::memory_order_relaxed);
   next_frame_shared_.store(next_frame_, std::memory_order_release);
+}
+
+void Writer::step_prewrite() {
+  count();
   if (failed_ || in_flight_free_.size() != in_flight_.size()) return;
   auto done = segments_.prewrite();
   if (!done) fail_log(done.error());
@@ -420,11 +437,11 @@ void Writer::write_clean_close() {
   }
 }
 
-void Writer::release_before(std::uint64_t frame_number,
+void Writer::release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max,
                             std::function<Result<void>(std::uint64_t, std::uint64_t)> publish) {
   {
     const std::lock_guard lock(release_mutex_);
-    release_ = Release{frame_number, std::move(publish)};
+    release_ = Release{frame_number, spare_bytes_max, std::move(publish)};
   }
   wake();
 }
@@ -440,6 +457,8 @@ LogStats Writer::stats() const {
   stats.written_bytes = counters_.written_bytes.load(std::memory_order_relaxed);
   stats.segments = counters_.segments.load(std::memory_order_relaxed);
   stats.segments_spare = counters_.spare.load(std::memory_order_relaxed);
+  stats.live_bytes = live_bytes();
+  stats.spare_bytes = counters_.spare_bytes.load(std::memory_order_relaxed);
   stats.staging_bytes = pool_.bytes();
   stats.nice = counters_.nice.load(std::memory_order_relaxed);
   stats.sync_duration_last = std::chrono::microseconds(counters_.sync_last_us.load(std::memory_order_relaxed));

@@ -90,8 +90,10 @@ class Writer {
   /// True when `wake` is called for by a stager that began a frame.
   [[nodiscard]] bool idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
 
-  /// Lets go of segments that hold only frames before `frame_number`.
-  void release_before(std::uint64_t frame_number, std::function<Result<void>(std::uint64_t, std::uint64_t)> publish);
+  /// Lets go of segments that hold only frames before `frame_number`, and from now on
+  /// removes spare ones beyond `spare_bytes_max`.
+  void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max,
+                      std::function<Result<void>(std::uint64_t, std::uint64_t)> publish);
 
   /// In place of those in the configuration, from now on.
   void set_intervals(std::chrono::nanoseconds write, std::chrono::nanoseconds sync) noexcept;
@@ -101,6 +103,12 @@ class Writer {
   /// looked for writes; zero when all is durable.
   [[nodiscard]] std::chrono::microseconds lag() const noexcept;
   [[nodiscard]] std::uint64_t next_frame() const noexcept { return next_frame_shared_.load(std::memory_order_acquire); }
+  /// The highest number of a record that was taken up in this life, a moment ago; 0 without any.
+  [[nodiscard]] Seq taken_max() const noexcept { return counters_.taken_max.load(std::memory_order_relaxed); }
+  /// Of the segments from the log's beginning to its last frame, a moment ago.
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept {
+    return counters_.live_bytes.load(std::memory_order_relaxed);
+  }
 
  private:
   struct InFlight {
@@ -160,6 +168,8 @@ class Writer {
   void begin_sync(const Marker& marker, Clock::time_point now);
   void sync_completed(Clock::time_point now);
   void step_release();
+  void step_surplus();
+  void count() noexcept;
   void step_prewrite();
   void step_idle();
   void step_aside();
@@ -230,6 +240,9 @@ class Writer {
   bool release_failed_ = false;
   // There is more to do of `WriterConfig::aside`.
   bool more_aside_ = false;
+  std::uint64_t spare_bytes_max_ = ~std::uint64_t{0};
+  // There are more spare segments than that, perhaps.
+  bool surplus_ = false;
 
   std::thread thread_;
   std::atomic<bool> stopping_{false};
@@ -240,6 +253,7 @@ class Writer {
 
   struct Release {
     std::uint64_t frame_number;
+    std::uint64_t spare_bytes_max;
     std::function<Result<void>(std::uint64_t, std::uint64_t)> publish;
   };
   std::mutex release_mutex_;
@@ -249,6 +263,7 @@ class Writer {
   static constexpr std::size_t k_sync_lengths = 25;
   struct Counters {
     std::atomic<std::uint64_t> rounds{0}, syncs{0}, frames{0}, written_bytes{0}, segments{0}, spare{0};
+    std::atomic<std::uint64_t> live_bytes{0}, spare_bytes{0}, taken_max{0};
     std::atomic<std::int64_t> sync_last_us{0}, sync_max_us{0};
     std::array<std::atomic<std::uint64_t>, k_sync_lengths> sync_durations{};
     std::atomic<bool> registered{false};

@@ -104,6 +104,40 @@ struct Options {
   /// `LogStats::nice` says what came of it.
   int log_nice = -10;
 
+  /// A checkpoint (`Store::checkpoint`) is *due* so long after the last one ended, or
+  /// after opening, if anything was written meanwhile (1 s to 365 days; 0: never for
+  /// that reason). Due ones are written by the store's actors (<actable/actors.h>), or
+  /// by `Store::checkpoint_if_due`. A shorter interval has an opening read less of the
+  /// log; each checkpoint reads all that the logged spaces hold and writes it to disk.
+  std::chrono::milliseconds checkpoint_interval{300'000};
+
+  /// And as soon as the log has so many hundredths of what a checkpoint of the data
+  /// takes (10 to 100'000; 0: never for that reason), but not below
+  /// `checkpoint_log_bytes_min`. Data, log and what comes to the log while a checkpoint
+  /// is written lie on disk together: with 50 that is 1.5 times the data and that third
+  /// part. With more a store that is overwritten all the time writes less: of each byte
+  /// that it logs, 100 / this many more for checkpoints.
+  unsigned checkpoint_log_percent = 50;
+
+  /// See above (1 MiB to 1 TiB). It is what a small store has on disk, and reads when
+  /// it is opened: some 0.1 s.
+  std::uint64_t checkpoint_log_bytes_min = std::uint64_t{128} << 20;
+
+  /// How much of the disk a checkpoint may take, in bytes per second (1 MiB or more; 0:
+  /// no limit). The log grows meanwhile, so a limit below what is being logged leads to
+  /// a log, and to a checkpoint, without end.
+  std::uint64_t checkpoint_bytes_per_second = 0;
+
+  /// Priority of the thread that writes due checkpoints, a nice value (0 to 19; 0: that
+  /// of the thread that starts the actors). With 5 it has a third of the share of
+  /// each busy thread, and a whole processor where one is free. More takes less from the
+  /// others, and longer.
+  int checkpoint_nice = 5;
+
+  /// Write a checkpoint when the store is closed, if anything was written since the last
+  /// one: the next opening reads no log. Closing takes as long as that.
+  bool checkpoint_at_close = false;
+
   /// Fail with `not_found` instead of creating a missing store.
   bool create_if_missing = true;
 

@@ -40,8 +40,13 @@ struct LogStats {
   std::uint64_t syncs = 0;
   std::uint64_t frames = 0;
   std::uint64_t written_bytes = 0;
+  /// Files that the log consists of, and their bytes up to its end: what recovery would
+  /// read. A checkpoint lets go of those before it; they are spare until they are used
+  /// again, or removed.
   std::uint64_t segments = 0;
+  std::uint64_t live_bytes = 0;
   std::uint64_t segments_spare = 0;
+  std::uint64_t spare_bytes = 0;
   /// Memory for writes on their way to the log, taken 1 MiB at a time.
   std::size_t staging_bytes = 0;
   /// Writers that had to wait for room, and those that gave up.

@@ -125,8 +125,16 @@ class Store {
   ///                a batch (see `write`) all later calls fail until the store is opened again
   [[nodiscard]] Result<void> checkpoint();
 
+  /// The same, if one is due by `Options::checkpoint_interval` or
+  /// `Options::checkpoint_log_percent` and none is being written: true when it was
+  /// written. Otherwise false, at once. For services without the store's actors, which
+  /// see to it themselves; call it every second or so. After one that failed the next is
+  /// due a second later, and twice as late each time it fails again, up to five minutes.
+  /// Fails as `checkpoint`.
+  [[nodiscard]] Result<bool> checkpoint_if_due();
+
   /// Ends a checkpoint that is being written, soon; the one before is as it was, but for
-  /// parts that were finished.
+  /// parts that were finished. The next is due in five minutes at the soonest.
   void cancel_checkpoint() noexcept;
 
   [[nodiscard]] StoreStats stats() const;

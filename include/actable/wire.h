@@ -21,10 +21,10 @@ typename Inspector::result_type inspect(Inspector& f, RecoveryStats& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, LogStats& x) {
-  auto& [io, registered, direct, rounds, syncs, frames, written, segments, spare, staging, waits, overloads, nice, last,
-         max, durations] = x;
+  auto& [io, registered, direct, rounds, syncs, frames, written, segments, live, spare, spare_bytes, staging, waits,
+         overloads, nice, last, max, durations] = x;
   return f(caf::meta::type_name("actable::LogStats"), io, registered, direct, rounds, syncs, frames, written, segments,
-           spare, staging, waits, overloads, nice, last, max, durations);
+           live, spare, spare_bytes, staging, waits, overloads, nice, last, max, durations);
 }
 
 template <class Inspector>

@@ -25,9 +25,9 @@ using namespace actable::test;
 namespace {
 
 constexpr std::uint64_t k_crashes = 1'000;
-// With two shards: the log's actor, the store's, two of the analytics, two of
-// shards, the debug socket's, and one of a space.
-constexpr std::size_t k_actors = 8;
+// With two shards: the log's actor, the store's, two of the analytics, that of
+// checkpoints, two of shards, the debug socket's, and one of a space.
+constexpr std::size_t k_actors = 9;
 constexpr std::uint64_t k_keys = 50;
 // Between two crashes of all actors, at the least: they crash under load.
 constexpr std::uint64_t k_answers = 4;
@@ -215,6 +215,8 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
       for (std::uint64_t crash = 1; crash <= k_crashes; ++crash) {
         // The shards' actors crash in the middle of their work, too.
         if (crash % 100 == 1) store::Access::core(tree->store()).ask_for_compaction();
+        // And so does that of checkpoints.
+        if (crash % 10 == 1) (void)store::Access::core(tree->store()).checkpointer().ask();
         for (std::size_t actor = 0; actor < k_actors; ++actor) tree->gate(actor).crash();
         until("the actors are there again, and answer", [&] {
           std::this_thread::yield();
@@ -260,6 +262,8 @@ TEST_CASE("a thousand crashes of each actor under load lose no write and no answ
       const StoreStats stats = tree->store().stats();
       return stats.memory.compactions > 0 && !stats.memory.compacting;
     });
+    until("a checkpoint has been written", [&] { return tree->store().stats().checkpoint.passes > 0; });
+    CHECK(tree->store().stats().checkpoint.failures == 0);
     CHECK_FALSE(tree->store_stats().read_only);
     must(tree->close());
   }

@@ -73,7 +73,8 @@ TEST_CASE("what shards and the log do without being asked is counted, and what t
   });
 }
 
-TEST_CASE("the actor of shard 0 looks four times a second at first, and has the others do their part", "[maintenance]") {
+TEST_CASE("the actor of shard 0 looks four times a second at first, and has the others do their part",
+          "[maintenance]") {
   Stage stage(four_shards());
   Space space = must(stage.store().space("s"));
   stage.run();
@@ -204,10 +205,11 @@ TEST_CASE("of ten million keys", "[.figure]") {
   const std::size_t value_bytes = GENERATE(8, 100);
   const Shrunk shrunk = shrink({}, keys, value_bytes, std::chrono::seconds(10),
                                [](const Shrunk& now) { return now.resident <= now.resident_before / 4; });
-  std::cout << keys << " keys with values of " << value_bytes << " bytes, nine of ten erased: " << shrunk.resident_before / 1'000'000
-            << " MB resident (" << shrunk.carved_before / 1'000'000 << " carved) before, "
-            << shrunk.resident / 1'000'000 << " MB (" << shrunk.carved / 1'000'000 << ") " << shrunk.seconds
-            << " s after the last erasure; " << shrunk.operations << " reads and writes meanwhile\n";
+  std::cout << keys << " keys with values of " << value_bytes
+            << " bytes, nine of ten erased: " << shrunk.resident_before / 1'000'000 << " MB resident ("
+            << shrunk.carved_before / 1'000'000 << " carved) before, " << shrunk.resident / 1'000'000 << " MB ("
+            << shrunk.carved / 1'000'000 << ") " << shrunk.seconds << " s after the last erasure; " << shrunk.operations
+            << " reads and writes meanwhile\n";
   CHECK(shrunk.resident <= shrunk.resident_before / 4);
   CHECK(shrunk.wrong == 0);
   CHECK(shrunk.keys == keys / 10);

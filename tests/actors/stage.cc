@@ -12,7 +12,8 @@ Stage::Config::Config() { set("scheduler.policy", caf::atom("testing")); }
 Stage::Stage(Options options, ActorOptions actors, base::FileSystem& files)
     : system_(config_),
       scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
-      tree_(must(actors::Tree::start(system_, std::move(options), std::move(actors), {files, false}))) {
+      tree_(must(actors::Tree::start(system_, std::move(options), std::move(actors),
+                                     {.files = files, .watch_log = false, .threads_of_their_own = false}))) {
   run();
 }
 

@@ -28,6 +28,7 @@ using test::SimulatedDisk;
 using test::until;
 
 const Options k_options = log_options(LogIo::pwrite);
+constexpr std::uint64_t k_all_spare = ~std::uint64_t{0};
 
 /// A log of some segments, killed; every record was synced but the last.
 struct LongLog {
@@ -98,7 +99,7 @@ TEST_CASE("segments let go are used again, and what they held is never read as n
           life.write("k" + std::to_string(k), value);
         }
         must(life.wait_durable(life.written().back().seq));
-        life.log().release_before(frame);
+        life.log().release_before(frame, k_all_spare);
         // Taken by a round that follows the release.
         life.write_durably("released", latest["released"] = std::to_string(turn));
       }
@@ -134,13 +135,58 @@ TEST_CASE("a segment's file is opened once, and the identity is written when seg
   CHECK(files.calls(test::Call::open) == opens + more);
 
   const std::uint64_t renames = files.calls(test::Call::rename);
-  life.log().release_before(1);
+  life.log().release_before(1, k_all_spare);
   life.write_durably("a round later", "v");
   CHECK(life.stats().segments_spare == 0);
   CHECK(files.calls(test::Call::rename) == renames);
-  life.log().release_before(life.log().next_frame());
+  life.log().release_before(life.log().next_frame(), k_all_spare);
   until("segments are let go", [&] { return life.stats().segments_spare > 0; });
   CHECK(files.calls(test::Call::rename) == renames + 1);
+}
+
+TEST_CASE("spare segments beyond what was asked for are removed, and the log goes on in those that are left") {
+  const bool fails = GENERATE(false, true);
+  INFO((fails ? "a removal fails" : "removals succeed"));
+  SimulatedDisk disk;
+  test::FaultyFileSystem files(disk);
+  Records due;
+  {
+    Life life(files, k_options);
+    for (int i = 0; i < 30; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
+    until("the log is at rest", [&] { return life.idle(); });
+    const std::uint64_t segments = life.stats().segments;
+    const std::size_t names = disk.names().size();
+    REQUIRE(segments > 8);
+    // The first is of what may be left of the identity's writing.
+    if (fails) files.fail_nth(test::Call::remove, 2);
+    const std::uint64_t frame = life.log().next_frame();
+    due = {life.written().back()};
+    life.write_durably("last", "");
+    due.push_back(life.written().back());
+    const std::uint64_t spare_max = 2 * k_options.segment_bytes;
+    life.log().release_before(frame, spare_max);
+    until("the surplus is gone", [&] { return life.stats().segments + life.stats().segments_spare < segments; });
+    until("all of it is", [&] { return life.stats().spare_bytes < spare_max + k_options.segment_bytes; });
+    const LogStats stats = life.stats();
+    CHECK(stats.spare_bytes >= spare_max);
+    CHECK(stats.segments_spare * k_options.segment_bytes == stats.spare_bytes);
+    CHECK(stats.live_bytes <= stats.segments * k_options.segment_bytes);
+    // A file that could not be removed is no segment any more.
+    const std::size_t files_left = stats.segments + stats.segments_spare + (fails ? 1 : 0);
+    CHECK(disk.names().size() == names - segments + files_left);
+    // Into spare ones and new ones.
+    for (int i = 0; i < 8; ++i) {
+      life.write_durably("l" + std::to_string(i), std::string(30'000, 'v'));
+      due.push_back(life.written().back());
+    }
+    CHECK_FALSE(life.log().failed());
+    CHECK(life.stats().segments_spare < stats.segments_spare);
+  }
+  const auto found = must(look(*disk.killed(), k_options));
+  for (const Record& record : due) {
+    INFO(record.key);
+    CHECK(std::ranges::find(found.records, record) != found.records.end());
+  }
 }
 
 TEST_CASE("a log whose segments cannot be let go goes on, and uses none of them again") {
@@ -152,9 +198,9 @@ TEST_CASE("a log whose segments cannot be let go goes on, and uses none of them 
     for (int i = 0; i < 8; ++i) life.write_durably("k" + std::to_string(i), std::string(30'000, 'v'));
     due = life.written();
     files.fail_nth(test::Call::rename, 1);
-    life.log().release_before(life.log().next_frame());
+    life.log().release_before(life.log().next_frame(), k_all_spare);
     life.write_durably("a round later", "v");
-    life.log().release_before(life.log().next_frame());
+    life.log().release_before(life.log().next_frame(), k_all_spare);
     for (int i = 0; i < 8; ++i) life.write_durably("l" + std::to_string(i), std::string(30'000, 'v'));
     CHECK(life.stats().segments_spare == 0);
     CHECK_FALSE(life.log().failed());
@@ -182,7 +228,7 @@ TEST_CASE("a crash at any step of letting segments go keeps what lies behind the
       std::erase_if(due, [](const Record& record) { return record.key == "old"; });
       const std::uint64_t last_change = disk.changes() + step;
       disk.stop_after(step);
-      life.log().release_before(frame);
+      life.log().release_before(frame, k_all_spare);
       // With no power the log fails, at its next write at the latest.
       until("it is done or tried", [&] { return life.stats().segments_spare > 0 || disk.changes() > last_change; });
       const auto more = life.try_write("more", std::string(60'000, 'm'));

@@ -37,6 +37,8 @@ Options lab_options(test::Random& random) {
   options.shards = 1U << random.below(3);
   options.segment_bytes = static_cast<std::uint64_t>(k_segment_kib.at(random.below(k_segment_kib.size()))) << 10;
   options.staging_bytes = (1 + random.below(3)) << 20;
+  // Of the segments before a checkpoint all are kept in some stores, and few in others.
+  options.checkpoint_log_bytes_min = std::uint64_t{4'096} << random.below(10);
   return options;
 }
 

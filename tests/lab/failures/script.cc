@@ -89,6 +89,8 @@ Options script_options(std::uint64_t segment_bytes) {
   options.directory = "/simulated";
   options.shards = 1;
   options.segment_bytes = segment_bytes;
+  // So that a checkpoint leaves more segments than are needed again.
+  options.checkpoint_log_bytes_min = 4'096;
   options.staging_bytes = std::size_t{1} << 20;
   // Waiting for memory takes real time here.
   options.write_deadline = 5ms;

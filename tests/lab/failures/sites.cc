@@ -72,6 +72,7 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "running: sync directory of segment",
     "running: write segment's header",
     "running: open segment",
+    "running: remove segment",
     "running: remove STORE.new",
     "running: create STORE.new",
     "running: write STORE.new",

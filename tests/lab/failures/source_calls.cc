@@ -77,6 +77,7 @@ constexpr auto k_source_calls = std::to_array<SourceCall>({
     {"wal/segments.cc", "files_.sync_directory(directory_)", "running: sync directory of segment"},
     {"wal/segments.cc", "segment.file->write(0, block.bytes)", "running: write segment's header"},
     {"wal/segments.cc", "segment.file->write(prewritten_", "running: write segment's content"},
+    {"wal/segments.cc", "files_.remove(smallest", "running: remove segment"},
     {"wal/writer.cc", "place->file->write(", "creating: write segment's content"},
     {"wal/writer.cc", "file->sync()", "creating: sync segment"},
 });

@@ -142,6 +142,7 @@ class Case {
       verify_key(key, histories[key]);
     }
     tally_.promises += life.promises.size();
+    tally_.checkpoints += life.checkpoints;
     highest_ = std::max(highest, cut.number - 1);
     states_ = states;
     // The number of what erased a key is not to be seen any more.

@@ -16,6 +16,7 @@ struct Tally {
   /// Writes with a number at or above the cut.
   std::uint64_t lost = 0;
   std::uint64_t promises = 0;
+  std::uint64_t checkpoints = 0;
   std::uint64_t segments_replaced = 0;
   std::size_t widest = 0;
 };

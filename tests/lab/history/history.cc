@@ -30,11 +30,12 @@ constexpr std::uint64_t k_operations_usual = 1'048'576;
   constexpr std::uint64_t k_lives_without_growth = 20;
   require(tally.segments_replaced > 0 || tally.lives < k_lives_without_growth,
           "no table grew: this leg did not look where it should");
+  require(tally.checkpoints > 0 || tally.lives < k_lives_without_growth, "no checkpoint was written");
   return with_commas(tally.operations) + " operations in " + with_commas(tally.lives) + " lives checked, " +
          with_commas(tally.crashes) + " crashes that lost " + with_commas(tally.lost) + " writes, " +
-         with_commas(tally.promises) + " promises of durability kept, " + with_commas(tally.segments_replaced) +
-         " table segments replaced, at most " + with_commas(tally.widest) + " ways kept in mind, checker right on " +
-         with_commas(known) + " known histories";
+         with_commas(tally.promises) + " promises of durability kept, " + with_commas(tally.checkpoints) +
+         " checkpoints written, " + with_commas(tally.segments_replaced) + " table segments replaced, at most " +
+         with_commas(tally.widest) + " ways kept in mind, checker right on " + with_commas(known) + " known histories";
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ class Course {
   }
 
   [[nodiscard]] Life run() {
-    const std::array<std::function<void()>, 3> others{[this] { fill(); }, [this] { hold_up(); }, [this] { end(); }};
+    const std::array<std::function<void()>, 4> others{[this] { fill(); }, [this] { hold_up(); },
+                                                      [this] { checkpoint(); }, [this] { end(); }};
     test::together(k_clients + others.size(), [&](unsigned i) {
       try {
         i < k_clients ? work(i) : others[i - k_clients]();
@@ -102,6 +103,26 @@ class Course {
       if (over) break;
     }
     base::park::volunteer(false);
+  }
+
+  /// Writes checkpoints, in small parts, so that the life after this one begins with
+  /// some of them new and some old. The store itself may be closed meanwhile.
+  void checkpoint() {
+    Random random(seed_ + 4000);
+    store::StoreCore& core = store::Access::core(scene_.store);
+    while (!stop_) {
+      core.checkpointer().set_part_bytes(1 + random.below(100'000));
+      const auto written = core.checkpoint();
+      life_.checkpoints += written ? 1 : 0;
+      if (!written) {
+        const ErrorCode code = written.error().code;
+        require(code == ErrorCode::closed || code == ErrorCode::read_only || code == ErrorCode::io_error,
+                "writing a checkpoint failed: " + written.error().message);
+        if (code != ErrorCode::io_error) return;
+      }
+      const Stamp next = scene_.clock.load(std::memory_order_relaxed) + random.below(4'000);
+      (void)test::eventually(std::chrono::milliseconds(20), [&] { return reached(next); });
+    }
   }
 
   /// Stops a thread at a step inside the store while the others go on.

@@ -33,6 +33,7 @@ struct Life {
   /// The image was taken between these.
   Stamp image_begun = 0;
   Stamp image_done = 0;
+  std::uint64_t checkpoints = 0;
 };
 
 inline constexpr unsigned k_clients = 8;
@@ -42,7 +43,7 @@ inline constexpr unsigned k_clients = 8;
 /// them one thread fills the hot keys' buckets with keys of its own and empties
 /// them again, so that the table grows and is rebuilt under the clients; and
 /// one stops a client now and then at a step inside the store, so that the
-/// others overtake it there. Every so often all clients meet: nobody is at any
+/// others overtake it there; and one writes checkpoints. Every so often all clients meet: nobody is at any
 /// key then, which keeps what is to be explained at once short.
 [[nodiscard]] Life live(Scene& scene, test::SimulatedDisk& disk, Ending ending, std::uint64_t number,
                         std::uint64_t seed);

@@ -28,6 +28,7 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
                              : any_of(random, std::array{LogIo::automatic, LogIo::pwrite});
   // Below what users may choose, so that a life goes through many segments.
   options.segment_bytes = k_kib * any_of(random, std::array<std::uint64_t, 5>{12, 32, 64, 256, 1'024});
+  options.checkpoint_log_bytes_min = k_kib;
   options.staging_bytes = static_cast<std::size_t>(k_kib * any_of(random, std::array{1'024, 2'048, 65'536}));
   options.write_interval = std::chrono::milliseconds(1 + random.below(12));
   options.sync_interval = options.write_interval + std::chrono::milliseconds(random.below(60));
@@ -43,6 +44,11 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
   if (plan.work.closes) plan.work.writes = 10 + plan.work.writes / 10;
   if (point != nullptr && point->when == When::writing) plan.work.writes = 1'200;
   if (point != nullptr && point->name.starts_with("checkpoint.")) plan.work.checkpoint_one_in = 30;
+  // A log of many segments between two checkpoints.
+  if (point != nullptr && point->name == "wal.segment.removed") {
+    plan.work.checkpoint_one_in = 400;
+    options.segment_bytes = 12 * k_kib;
+  }
   // Any spare segment is large enough for one of these.
   if (point != nullptr && point->name == "wal.segment.recycled") options.segment_bytes = 12 * k_kib;
   // Smaller ones have no room to write ahead of the frames.

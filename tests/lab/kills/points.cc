@@ -44,6 +44,7 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"wal.segment.recycled", When::writing, 1, "wal.segment.allocated"},
     {"wal.segment.prewritten", When::writing, 4},
     {"wal.segment.closed", When::writing, 8},
+    {"wal.segment.removed", When::writing, 2},
     {"catalog.space.written", When::writing, 3},
     {"catalog.space.erased", When::writing, 3},
 

@@ -4,6 +4,7 @@
 #include "tests/lab/last_words.h"
 #include "tests/lab/leg.h"
 #include "tests/lab/rot/judge.h"
+#include "tests/lab/rot/small_checkpoint.h"
 
 #include <array>
 #include <cstdint>
@@ -29,6 +30,14 @@ class Tally {
     if (++faults_ <= k_shown_max) faults_text_ += "\n  " + state + ", " + damage + ": " + what;
   }
 
+  void add(const CheckpointVerdicts& more) {
+    of_checkpoints_.flips += more.flips;
+    of_checkpoints_.truncations += more.truncations;
+    of_checkpoints_.moves += more.moves;
+    of_checkpoints_.refused += more.refused;
+    of_checkpoints_.harmless += more.harmless;
+  }
+
   /// Throws what was found.
   void require_none() const {
     // What reads as a shorter log, as documented, is a small part of all.
@@ -45,7 +54,11 @@ class Tally {
            number(Damage::Kind::block) + " blocks and " + number(Damage::Kind::file) +
            " files moved: " + number(Verdict::refused) + " refused, " + number(Verdict::harmless) + " harmless, " +
            number(Verdict::torn) + " without the unsynced tail, " + number(Verdict::limit) +
-           " at the documented limit, " + number(Verdict::shortened) + " cut short, nothing else lost";
+           " at the documented limit, " + number(Verdict::shortened) +
+           " cut short, nothing else lost; of checkpoints " + with_commas(of_checkpoints_.flips) + " bits, " +
+           with_commas(of_checkpoints_.truncations) + " truncations, " + with_commas(of_checkpoints_.moves) +
+           " files: " + with_commas(of_checkpoints_.refused) + " refused, " + with_commas(of_checkpoints_.harmless) +
+           " harmless";
   }
 
  private:
@@ -59,6 +72,7 @@ class Tally {
 
   std::array<std::uint64_t, 4> done_{};
   std::array<std::uint64_t, 5> came_{};
+  CheckpointVerdicts of_checkpoints_;
   std::uint64_t faults_ = 0;
   std::string faults_text_;
 };
@@ -102,6 +116,10 @@ std::string work(const LegOptions& options) {
   LastWords last_words("rot");
   const Budget budget(options, 1, 100);
   for (std::uint64_t pass = 0; budget.goes_on(pass); ++pass) {
+    last_words.now("a small checkpoint");
+    tally.add(damage_checkpoint(options.seed + pass, budget, [&](const std::string& damage, const std::string& what) {
+      tally.found("a checkpoint", damage, what);
+    }));
     test::Random random(options.seed + pass);
     std::vector<SmallLog> logs = make_small_logs(options.seed + pass);
     std::vector<SmallLog> others = make_small_logs(~(options.seed + pass));
