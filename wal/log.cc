@@ -84,7 +84,7 @@ Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& 
   auto listed = list_segments(files_, options_.directory, identity_.store_id);
   if (!listed) return std::unexpected(listed.error());
   segments = std::move(*listed);
-  auto end = replay(options_.directory, identity_, segments, recovery.apply);
+  auto end = replay(options_.directory, identity_, segments, recovery.apply, recovery.help);
   if (!end) return end;
   // No life's numbers go further than that beyond what its log shows.
   const Seq numbers_max = base::first_seq_of(base::epoch_of(std::max(end->numbers_end, end->cut)) + k_epochs_skipped);

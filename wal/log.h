@@ -36,6 +36,8 @@ struct Recovery {
   /// and nothing is on disk.
   std::function<Result<Basis>(const Identity& identity, bool fresh)> begin;
   Apply apply;
+  /// Of a long log; empty: only the caller takes records.
+  Help help{};
   /// As WriterConfig::aside, from the end of opening to that of closing.
   std::function<bool()> aside{};
 };
