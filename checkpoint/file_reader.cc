@@ -75,7 +75,7 @@ Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const
   return {};
 }
 
-Result<void> FileReader::read(const Take& take) {
+Result<void> FileReader::read(const Take& take, const Passed& passed) {
   auto file = files_.open(path_, {});
   if (!file) {
     if (file.error().code != ErrorCode::not_found) return std::unexpected(file.error());
@@ -95,6 +95,7 @@ Result<void> FileReader::read(const Take& take) {
     if (!block) return std::unexpected(block.error());
     if (auto delivered = deliver(*block, offset, take); !delivered) return delivered;
     offset += block_bytes(block->header.payload_bytes);
+    if (passed) passed(block_bytes(block->header.payload_bytes));
     checksum = next_checksum(checksum, block->sum);
   }
   const bool as_said = blocks == entry_.blocks && records_ == entry_.records && checksum == entry_.checksum;

@@ -26,12 +26,15 @@ class FileReader {
   FileReader(base::FileSystem& files, std::filesystem::path path, const FileEntry& entry, std::uint64_t store_id)
       : files_(files), path_(std::move(path)), entry_(entry), store_id_(store_id) {}
 
+  /// Told of bytes of the file that were read.
+  using Passed = std::function<void(std::uint64_t bytes)>;
+
   /// Delivers every record, in the order of the file. Fails with
   ///   corrupt   it is missing, or not as the manifest says: naming file, offset and what to
   ///             do; records may have been delivered
   ///   io_error
   ///   or what `take` failed with
-  [[nodiscard]] Result<void> read(const Take& take);
+  [[nodiscard]] Result<void> read(const Take& take, const Passed& passed = {});
 
  private:
   struct Block {

@@ -55,6 +55,7 @@ Result<void> StoreCore::start() {
   auto own = context();
   if (!own) return std::unexpected(own.error());
   if (auto adopted = adopt_spaces(**own); !adopted) return adopted;
+  recovery_meter_.finish();
   state_ = State::open;
   // Open, and not a write taken.
   ACTABLE_FAIL_POINT("recovery.recovered");
@@ -79,6 +80,8 @@ Result<void> StoreCore::start_log() {
     return restore(identity, fresh);
   };
   recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
+  recovery.found = [this](std::uint64_t bytes) { recovery_meter_.expect(bytes); };
+  recovery.passed = [this](std::uint64_t bytes) { recovery_meter_.pass(bytes); };
   recovery.help = [this](const std::function<void(const wal::Apply&)>& work) { help_to_replay(work); };
   // The memory outlives the log's thread.
   recovery.aside = [memory = memory_.get()] { return memory->populate_ahead(); };

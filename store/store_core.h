@@ -7,6 +7,7 @@
 #include "routing/shard_map.h"
 #include "store/checkpointer.h"
 #include "store/maintenance.h"
+#include "store/recovery_meter.h"
 #include "store/sampler.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
@@ -270,6 +271,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Only while recovering: the checkpoint, without files if there is none.
   checkpoint::Manifest restoring_;
   RecoveryStats restored_;
+  RecoveryMeter recovery_meter_{options_.progress};
 
   // Held while options change.
   mutable std::mutex tuning_mutex_;

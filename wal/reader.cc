@@ -81,8 +81,8 @@ class Pending {
 class Replay {
  public:
   Replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
-         const Apply& apply, const Help& help)
-      : directory_(directory), identity_(identity), segments_(segments), delivery_(apply, help) {}
+         const Apply& apply, const Help& help, const Passed& passed)
+      : directory_(directory), identity_(identity), segments_(segments), passed_(passed), delivery_(apply, help) {}
 
   Result<LogEnd> run() {
     if (auto possible = check_headers(); !possible) return std::unexpected(possible.error());
@@ -175,6 +175,7 @@ class Replay {
     if (!file) return std::unexpected(file.error());
     reader_ = std::make_unique<FrameReader>(**file, segments_[segment].bytes, identity_.store_id);
     if (!end_.live.empty()) leave(segment);
+    pass(base::k_block_bytes);
     current_ = segment;
     offset_ = base::k_block_bytes;
     end_.live.push_back(segment);
@@ -191,7 +192,12 @@ class Replay {
         segments_[*guessed_].close();
       }
     }
+    pass(segments_[current_].bytes - std::min(offset_, segments_[current_].bytes));
     segments_[current_].close();
+  }
+
+  void pass(std::uint64_t bytes) const {
+    if (passed_) passed_(bytes);
   }
 
   /// From here on there is so much that it is worth several threads. A simulation goes
@@ -283,6 +289,7 @@ class Replay {
     durable_ = std::max(durable_, header.durable);
     offset_ += frame_bytes(header.payload_bytes);
     end_.bytes += frame_bytes(header.payload_bytes);
+    pass(frame_bytes(header.payload_bytes));
     ++end_.next_frame;
     last_clean_ = (header.flags & FrameHeader::k_clean) != 0;
     if (header.cut == 0) return {};
@@ -377,6 +384,7 @@ class Replay {
   const std::filesystem::path& directory_;
   const Identity& identity_;
   const std::span<SegmentFile> segments_;
+  const Passed& passed_;
   LogEnd end_;
   Delivery delivery_;
   Pending pending_;
@@ -395,9 +403,18 @@ class Replay {
 
 }  // namespace
 
+std::uint64_t log_bytes_max(const Identity& identity, std::span<const SegmentFile> segments) noexcept {
+  std::uint64_t bytes = 0;
+  for (const SegmentFile& segment : segments) {
+    const bool goes_on = segment.state == HeaderState::whole && segment.header.generation >= identity.first_generation;
+    if (goes_on) bytes += segment.bytes;
+  }
+  return bytes;
+}
+
 Result<LogEnd> replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
-                      const Apply& apply, const Help& help) {
-  return Replay(directory, identity, segments, apply, help).run();
+                      const Apply& apply, const Help& help, const Passed& passed) {
+  return Replay(directory, identity, segments, apply, help, passed).run();
 }
 
 }  // namespace actable::wal

@@ -1,9 +1,12 @@
 #include "store/access.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/seed.h"
 #include "tests/support/simulated_disk.h"
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -118,6 +121,72 @@ TEST_CASE("what a long log's records come to is counted as with one thread") {
   Space space = must(store.space("s"));
   CHECK(space.size() == k_records);
   CHECK(space.stats().keys == k_records);
+}
+
+/// Reports of an opening, each held against the one before.
+struct Told {
+  std::vector<RecoveryProgress> reports;
+  std::function<void(const RecoveryProgress&)> taker() {
+    return [this](const RecoveryProgress& progress) { reports.push_back(progress); };
+  }
+};
+
+TEST_CASE("an opening tells how far it has come: always further, of the same total, and all of it at its end") {
+  const bool with_checkpoint = GENERATE(false, true);
+  Options options = long_store();
+  SimulatedDisk disk;
+  {
+    Store store = must(store::Access::open(options, disk));
+    Writing writing(store, seed() + 2);
+    writing.go_on(std::size_t{16} << 20);
+    if (with_checkpoint) {
+      must(store.checkpoint());
+      writing.go_on(std::size_t{12} << 20);
+    }
+    must(store.close());
+  }
+  // So slow that there is something to be told.
+  FaultyFileSystem slow(disk);
+  slow.delay(Call::read, std::chrono::milliseconds(50));
+  Told told;
+  options.progress = told.taker();
+  const auto began = std::chrono::steady_clock::now();
+  const Store store = must(store::Access::open(options, slow));
+  const auto took = std::chrono::steady_clock::now() - began;
+  const std::vector<RecoveryProgress>& reports = told.reports;
+  REQUIRE(reports.size() >= 3);
+  CHECK(reports.size() <= 2 + static_cast<std::size_t>(took / std::chrono::milliseconds(100)));
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    CHECK(reports[i].bytes_total == reports.back().bytes_total);
+    CHECK(reports[i].bytes_read <= reports[i].bytes_total);
+    if (i > 0) CHECK(reports[i].bytes_read >= reports[i - 1].bytes_read);
+    REQUIRE(reports[i].left.has_value());
+    CHECK(*reports[i].left >= std::chrono::milliseconds(0));
+  }
+  CHECK(reports.front().bytes_read > 0);
+  CHECK(reports.front().bytes_read < reports.front().bytes_total);
+  CHECK(*reports.front().left > std::chrono::milliseconds(0));
+  CHECK(reports.back().bytes_read == reports.back().bytes_total);
+  CHECK(*reports.back().left == std::chrono::milliseconds(0));
+  const RecoveryStats recovery = store.stats().recovery;
+  CHECK(reports.back().bytes_total >= recovery.log_bytes + recovery.checkpoint_bytes);
+}
+
+TEST_CASE("a store that is made or fails to open tells what it has come to, and one in memory nothing") {
+  Told told;
+  Options options = long_store();
+  options.progress = told.taker();
+  SimulatedDisk disk;
+  must(must(store::Access::open(options, disk)).close());
+  REQUIRE(told.reports.size() == 1);
+  CHECK(told.reports[0].bytes_total == 0);
+  told.reports.clear();
+  disk.bytes("STORE")[30] ^= std::byte{1};
+  CHECK(outcome(store::Access::open(options, disk)) == "corrupt");
+  CHECK(told.reports.empty());
+  options.directory.clear();
+  must(must(Store::open(options)).close());
+  CHECK(told.reports.empty());
 }
 
 }  // namespace
