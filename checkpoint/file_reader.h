@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file.h"
+#include "base/read_ahead.h"
 #include "checkpoint/manifest.h"
 
 #include <actable/result.h>
@@ -39,12 +40,12 @@ class FileReader {
  private:
   struct Block {
     BlockHeader header;
-    std::span<const std::byte> payload;
+    base::FileView payload;
     std::uint64_t sum;
   };
 
   [[nodiscard]] Result<Block> block_at(std::uint64_t offset, std::uint64_t number);
-  [[nodiscard]] Result<std::span<const std::byte>> bytes_at(std::uint64_t offset, std::size_t bytes);
+  [[nodiscard]] Result<base::FileView> bytes_at(std::uint64_t offset, std::size_t bytes);
   [[nodiscard]] Result<void> deliver(const Block& block, std::uint64_t offset, const Take& take);
   [[nodiscard]] std::unexpected<Error> corrupt(std::uint64_t offset, const std::string& what) const;
 
@@ -53,6 +54,8 @@ class FileReader {
   const FileEntry entry_;
   const std::uint64_t store_id_;
   std::unique_ptr<base::File> file_;
+  // Null for a short file. Ends before the file is closed.
+  std::unique_ptr<base::ReadAhead> ahead_;
   std::vector<std::byte> window_;
   std::uint64_t window_begin_ = 0;
   std::uint64_t records_ = 0;
