@@ -36,6 +36,13 @@ class File {
   /// Needs no alignment. Fails with io_error.
   [[nodiscard]] virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) = 0;
 
+  /// As `read`, past the system's cache where the file was opened `direct` and the
+  /// file system can: for much that is read once. Memory, offset and length are aligned
+  /// to `k_block_bytes`.
+  [[nodiscard]] virtual Result<std::size_t> read_direct(std::uint64_t offset, std::span<std::byte> into) {
+    return read(offset, into);
+  }
+
   /// Writes all bytes, or fails with io_error (message: path, offset, what the
   /// system said) having written any part of them. Writes to a file opened
   /// `direct` must be aligned to `k_block_bytes` in memory, offset and length.
@@ -64,8 +71,8 @@ struct OpenMode {
   /// Create it, failing with io_error if it is there. New files are 0600.
   bool create = false;
   bool write = false;
-  /// Bypass the system's cache for writes where the file system can; reading
-  /// goes through the cache in any case.
+  /// Bypass the system's cache for writes, and for `File::read_direct`, where the file
+  /// system can; `File::read` goes through the cache in any case.
   bool direct = false;
 };
 

@@ -52,7 +52,8 @@ Result<void> sync_directory_at(const fs::path& directory) {
 }
 
 /// `cached` reads, and writes unless there is `direct`, which goes past the
-/// cache; the kernel drops from the cache what a direct write replaces.
+/// cache; the kernel drops from the cache what a direct write replaces, and writes
+/// what is only there before a direct read.
 ///
 /// Thread safety: *synchronized*.
 class PosixFile final : public File {
@@ -61,21 +62,14 @@ class PosixFile final : public File {
       : path_(std::move(name)), cached_(std::move(cached)), direct_(std::move(direct)) {}
 
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
-    std::size_t done = 0;
-    while (done < into.size()) {
-      const ssize_t got = uninterrupted([&] {
-        return pread(cached_.number(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-      });
-      if (got < 0) {
-        const int reason = errno;
-        return std::unexpected(io_error(
-            "read " + std::to_string(into.size() - done) + " bytes at offset " + std::to_string(offset + done) + " of",
-            path_, reason));
-      }
-      if (got == 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    return done;
+    return read_from(cached_, 1, offset, into);
+  }
+
+  Result<std::size_t> read_direct(std::uint64_t offset, std::span<std::byte> into) override {
+    if (!direct()) return read(offset, into);
+    ACTABLE_ASSERT(offset % k_block_bytes == 0 && into.size() % k_block_bytes == 0);
+    ACTABLE_ASSERT(reinterpret_cast<std::uintptr_t>(into.data()) % k_block_bytes == 0);
+    return read_from(direct_, k_block_bytes, offset, into);
   }
 
   Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
@@ -116,6 +110,26 @@ class PosixFile final : public File {
   [[nodiscard]] const fs::path& path() const noexcept override { return path_; }
 
  private:
+  /// Parts of `unit` bytes but for the last one of the file.
+  Result<std::size_t> read_from(const Descriptor& file, std::size_t unit, std::uint64_t offset,
+                                std::span<std::byte> into) const {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t got = uninterrupted([&] {
+        return pread(file.number(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      });
+      if (got < 0) {
+        const int reason = errno;
+        return std::unexpected(io_error(
+            "read " + std::to_string(into.size() - done) + " bytes at offset " + std::to_string(offset + done) + " of",
+            path_, reason));
+      }
+      done += static_cast<std::size_t>(got);
+      if (got == 0 || done % unit != 0) break;
+    }
+    return done;
+  }
+
   /// The size without the space, where the file system cannot reserve it.
   Result<void> extend(std::uint64_t bytes) {
     const Result<std::uint64_t> now = size();
@@ -195,11 +209,11 @@ class PosixFileSystem final : public FileSystem {
       return std::unexpected(path_error("open", name, errno));
     }
     Descriptor direct;
-    if (mode.direct && mode.write) {
+    if (mode.direct) {
       direct = open_descriptor(name, access | O_DIRECT);
       // EINVAL: this file system cannot.
       if (!direct.valid() && errno != EINVAL) {
-        return std::unexpected(io_error("open for direct writing", name, errno));
+        return std::unexpected(io_error("open past the cache", name, errno));
       }
     }
     return std::make_unique<PosixFile>(name, std::move(cached), std::move(direct));

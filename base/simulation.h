@@ -49,6 +49,17 @@ inline constinit std::atomic<Simulation*> simulation{nullptr};
 
 #endif
 
+/// True while a simulation is in use, which decides who goes on: threads that it does not
+/// know must not be started.
+[[nodiscard]] inline bool simulated() noexcept {
+#if defined(ACTABLE_PARK_POINTS)
+  // relaxed: as in Clock::now.
+  return simulation.load(std::memory_order_relaxed) != nullptr;
+#else
+  return false;
+#endif
+}
+
 /// A clock in the sense of the standard, steady.
 struct Clock {
   using duration = std::chrono::steady_clock::duration;

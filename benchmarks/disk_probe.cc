@@ -28,8 +28,8 @@ namespace {
 constexpr std::uint64_t k_file_bytes_max = std::uint64_t{512} << 20;
 /// For the file of small blocks, where each block costs a sync.
 constexpr std::uint64_t k_sync_file_bytes_max = std::uint64_t{16} << 20;
-/// Writes on their way at the same time, so that the disk always has the next.
-constexpr unsigned k_writers = 4;
+/// Blocks on their way at the same time, so that the disk always has the next.
+constexpr unsigned k_movers = 4;
 /// Probes of this duration get the whole file.
 constexpr double k_whole_file_s = 2;
 /// What `O_DIRECT` wants of memory on any disk.
@@ -39,8 +39,8 @@ struct Free {
   void operator()(void* memory) const noexcept { std::free(memory); }
 };
 
-/// Memory that the disk can read from, with noise in it: some disks are quick
-/// with zeros.
+/// Memory that the disk can read from and write to, with noise in it: some disks
+/// are quick with zeros.
 class Block {
  public:
   explicit Block(std::size_t bytes) : bytes_(bytes), memory_(std::aligned_alloc(k_alignment, bytes)) {
@@ -52,6 +52,7 @@ class Block {
     }
   }
 
+  [[nodiscard]] void* data() noexcept { return memory_.get(); }
   [[nodiscard]] const void* data() const noexcept { return memory_.get(); }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_; }
 
@@ -82,11 +83,11 @@ class ProbeFile {
       : path_(directory / "diskprobe"),
         block_bytes_(block_bytes),
         blocks_(blocks),
-        file_(::open(path_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600)) {
+        file_(::open(path_.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_DIRECT | O_CLOEXEC, 0600)) {
     if (file_.get() < 0 && errno == EINVAL) {
       ::unlink(path_.c_str());
       throw Failure("diskprobe: the file system of " + directory.string() +
-                    " takes no O_DIRECT writes; choose one on a disk with --dir");
+                    " does not take O_DIRECT; choose one on a disk with --dir");
     }
     if (file_.get() < 0) fail("open");
     // Without a name it goes with the process, whatever ends that.
@@ -103,6 +104,16 @@ class ProbeFile {
     if (written != static_cast<ssize_t>(block.size())) {
       if (written >= 0) errno = ENOSPC;
       fail("write");
+    }
+  }
+
+  /// Reads it.
+  void read(std::uint64_t n, Block& block) const {
+    const auto offset = static_cast<off_t>(n % blocks_ * block_bytes_);
+    const ssize_t found = ::pread(file_.get(), block.data(), block.size(), offset);
+    if (found != static_cast<ssize_t>(block.size())) {
+      if (found >= 0) errno = EIO;
+      fail("read");
     }
   }
 
@@ -130,7 +141,7 @@ std::uint64_t blocks_for(const ProbeOptions& options, std::size_t block_bytes, s
   if (options.duration_s > 0 && options.duration_s < k_whole_file_s) {
     const double part = options.duration_s / k_whole_file_s;
     blocks = std::min(blocks,
-                      std::max<std::uint64_t>(static_cast<std::uint64_t>(part * static_cast<double>(most)), k_writers));
+                      std::max<std::uint64_t>(static_cast<std::uint64_t>(part * static_cast<double>(most)), k_movers));
   }
   return blocks;
 }
@@ -159,47 +170,62 @@ class End {
   std::uint64_t until_;
 };
 
-/// One of those that write at the same time.
-struct Writer {
+/// One of those that write or read at the same time.
+struct Mover {
   Histogram latency{};
   std::exception_ptr failure{};
 };
 
-void write_blocks(const ProbeFile& file, const End& end, std::atomic<std::uint64_t>& next, Writer& writer) try {
-  const Block block(k_disk_write_bytes);
+enum class Direction { in, out };
+
+void move_blocks(const ProbeFile& file, Direction direction, const End& end, std::atomic<std::uint64_t>& next,
+                 Mover& mover) try {
+  Block block(k_disk_write_bytes);
   const Clock& clock = Clock::get();
   // relaxed: a number alone; the threads are joined before anything else is read.
   for (std::uint64_t n = next.fetch_add(1, std::memory_order_relaxed); !end.reached(n);
        n = next.fetch_add(1, std::memory_order_relaxed)) {
     const std::uint64_t start = clock.ticks();
-    file.write(n, block);
-    writer.latency.record(clock.ticks() - start);
+    if (direction == Direction::in) {
+      file.read(n, block);
+    } else {
+      file.write(n, block);
+    }
+    mover.latency.record(clock.ticks() - start);
   }
 } catch (...) {
-  writer.failure = std::current_exception();
+  mover.failure = std::current_exception();
 }
 
-}  // namespace
-
-Outcome probe_disk_writes(const std::filesystem::path& directory, const ProbeOptions& options) {
+Outcome probe_blocks(const std::filesystem::path& directory, Direction direction, const ProbeOptions& options) {
   const ProbeFile file(directory, k_disk_write_bytes, blocks_for(options, k_disk_write_bytes, k_file_bytes_max));
-  std::vector<Writer> writers(k_writers);
+  std::vector<Mover> movers(k_movers);
   std::atomic<std::uint64_t> next{0};
   Outcome outcome;
   const End end(options);
   {
     std::vector<std::jthread> threads;
-    for (Writer& writer : writers) threads.emplace_back([&] { write_blocks(file, end, next, writer); });
+    for (Mover& mover : movers) threads.emplace_back([&] { move_blocks(file, direction, end, next, mover); });
   }
-  file.sync();
+  if (direction == Direction::out) file.sync();
   outcome.seconds = end.seconds();
-  for (const Writer& writer : writers) {
-    if (writer.failure) std::rethrow_exception(writer.failure);
-    outcome.ops += writer.latency.count();
-    outcome.latency.merge(writer.latency);
+  for (const Mover& mover : movers) {
+    if (mover.failure) std::rethrow_exception(mover.failure);
+    outcome.ops += mover.latency.count();
+    outcome.latency.merge(mover.latency);
   }
   if (interrupted()) throw Interrupted{};
   return outcome;
+}
+
+}  // namespace
+
+Outcome probe_disk_writes(const std::filesystem::path& directory, const ProbeOptions& options) {
+  return probe_blocks(directory, Direction::out, options);
+}
+
+Outcome probe_disk_reads(const std::filesystem::path& directory, const ProbeOptions& options) {
+  return probe_blocks(directory, Direction::in, options);
 }
 
 Outcome probe_disk_syncs(const std::filesystem::path& directory, const ProbeOptions& options) {

@@ -10,7 +10,7 @@
 /// from it. Neither probe knows of any engine.
 namespace bench {
 
-/// Of a sequential write: past it no disk gets faster.
+/// Of a sequential write or read: past it no disk gets faster.
 inline constexpr std::size_t k_disk_write_bytes = std::size_t{1} << 20;
 /// Of a write that is synced: the smallest that a log makes.
 inline constexpr std::size_t k_disk_sync_bytes = std::size_t{4} << 10;
@@ -32,6 +32,10 @@ struct ProbeOptions {
 /// Throws `Failure` where the file system takes no such writes or has no room,
 /// and `Interrupted`. The file is gone afterwards.
 [[nodiscard]] Outcome probe_disk_writes(const std::filesystem::path& directory, const ProbeOptions& options);
+
+/// Reads such a file round and round, from its beginning, in blocks of the same size, as
+/// many at a time. Otherwise as `probe_disk_writes`.
+[[nodiscard]] Outcome probe_disk_reads(const std::filesystem::path& directory, const ProbeOptions& options);
 
 /// Writes `k_disk_sync_bytes` and syncs, again and again: the least that a
 /// synchronous write can take. Latency is that of both together. Otherwise as

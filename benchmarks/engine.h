@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -118,12 +119,26 @@ class Engine {
   /// pay for the one before it.
   virtual void settle() {}
 
+  /// Writes all that it holds to a checkpoint, which the next opening reads. Only of
+  /// engines that have such a thing (`EngineKind::has_checkpoint`).
+  virtual void checkpoint() { throw Failure("this engine writes no checkpoints"); }
+
+  /// Bytes that the engine read when it was opened, where it says so.
+  [[nodiscard]] virtual std::optional<std::uint64_t> opened_bytes() { return std::nullopt; }
+
   /// Bytes that the engine itself says it holds for its keys, keys and values
   /// included. Empty: it keeps no such account.
   [[nodiscard]] virtual std::optional<std::uint64_t> memory_bytes() { return std::nullopt; }
 
   /// Any thread may ask, some dozens of times a second.
   [[nodiscard]] virtual Counters counters() { return {}; }
+};
+
+/// How far an engine has come in reading its files.
+struct Opening {
+  std::uint64_t bytes_read;
+  std::uint64_t bytes_total;
+  std::optional<double> left_s;
 };
 
 struct EngineOptions {
@@ -135,6 +150,11 @@ struct EngineOptions {
   std::uint64_t keys_max;
   std::size_t key_bytes;
   std::size_t value_bytes;
+  /// What is written is to stay in the log, where the engine would otherwise move it
+  /// from there to files that it need not read when it opens.
+  bool keep_in_log = false;
+  /// For engines that tell; called by one thread at a time before `open` returns.
+  std::function<void(const Opening&)> opening{};
 };
 
 /// What is known of an engine before it is opened.
@@ -145,6 +165,8 @@ struct EngineKind {
   /// It has a log, or files that take its place: it can be synchronous, and can
   /// be opened again after closing.
   bool has_log;
+  /// It can write what it holds to a checkpoint, which it loads when it opens.
+  bool has_checkpoint = false;
   /// It runs in a process of its own, whose memory and processor use are not
   /// those of this one.
   bool own_process = false;

@@ -1,6 +1,7 @@
 #include "benchmarks/host.h"
 
 #include "benchmarks/clock.h"
+#include "benchmarks/cold_files.h"
 #include "benchmarks/interrupt.h"
 #include "benchmarks/machine.h"
 
@@ -8,8 +9,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace bench {
 
@@ -45,6 +48,20 @@ std::optional<std::uint64_t> growth(std::optional<std::uint64_t> before, std::op
   return *after - *before;
 }
 
+std::string opening_text(const Opening& at) {
+  const double part =
+      at.bytes_total == 0 ? 1 : static_cast<double>(at.bytes_read) / static_cast<double>(at.bytes_total);
+  char text[96];
+  std::snprintf(text, sizeof text, "  opening  %3.0f %% of %.0f MB", 100 * part,
+                static_cast<double>(at.bytes_total) / 1e6);
+  std::string shown = text;
+  if (at.left_s) {
+    std::snprintf(text, sizeof text, "  %.1f s left", *at.left_s);
+    shown += text;
+  }
+  return shown;
+}
+
 void note_counters(const Counters& before, const Counters& after, Result& result) {
   result.written_bytes = growth(before.written_bytes, after.written_bytes);
   result.waits = growth(before.waits, after.waits);
@@ -71,7 +88,8 @@ Result Host::run(const Workload& workload) {
 
 Result Host::run_task(const Workload& workload, Durability durability) {
   switch (workload.task) {
-    case Task::recovery:
+    case Task::recovery_from_log:
+    case Task::recovery_from_checkpoint:
       return run_recovery(workload, durability);
     case Task::idling:
       return run_idling(workload);
@@ -79,6 +97,7 @@ Result Host::run_task(const Workload& workload, Durability durability) {
       return run_openings(workload, durability);
     case Task::operations:
     case Task::disk_writes:
+    case Task::disk_reads:
     case Task::disk_syncs:
       break;
   }
@@ -87,8 +106,10 @@ Result Host::run_task(const Workload& workload, Durability durability) {
 
 void Host::prepare(const Workload& workload, Durability durability) {
   const bool logged = durability != Durability::none;
-  const bool fits = engine_ != nullptr && content_ == workload.begins && logged_ == logged;
-  if (!fits) open_anew(durability);
+  // Its log is to hold each key once, and nothing else.
+  const bool from_log = workload.task == Task::recovery_from_log;
+  const bool fits = engine_ != nullptr && content_ == workload.begins && logged_ == logged && !keeps_log_ && !from_log;
+  if (!fits) open_anew(durability, from_log);
   if (content_ == workload.begins) return;
   // Nobody waits for the disk here: it is not what is measured.
   const Durability quick = std::min(durability, Durability::async);
@@ -98,22 +119,25 @@ void Host::prepare(const Workload& workload, Durability durability) {
   content_ = Content::loaded;
 }
 
-void Host::open_anew(Durability durability) {
+void Host::open_anew(Durability durability, bool keep_in_log) {
   close();
   // What earlier engines freed must not count for this one.
   ::malloc_trim(0);
   resident_before_ = resident_bytes();
   std::filesystem::create_directory(directory_);
+  keeps_log_ = keep_in_log;
   open(durability);
   content_ = Content::nothing;
 }
 
-void Host::open(Durability durability) {
+void Host::open(Durability durability, std::function<void(const Opening&)> opening) {
   engine_ = kind_.open({.directory = directory_,
                         .durability = durability,
                         .keys_max = 2 * std::uint64_t{settings_.num} + settings_.ops / 10,
                         .key_bytes = settings_.key_bytes,
-                        .value_bytes = settings_.value_bytes});
+                        .value_bytes = settings_.value_bytes,
+                        .keep_in_log = keeps_log_,
+                        .opening = std::move(opening)});
   logged_ = durability != Durability::none;
 }
 
@@ -138,8 +162,13 @@ Result Host::run_threads(const Workload& workload, Durability durability) {
 }
 
 Result Host::run_recovery(const Workload& workload, Durability durability) {
+  if (workload.task == Task::recovery_from_checkpoint) engine_->checkpoint();
   const double close_s = seconds_of([this] { engine_.reset(); });
-  const double open_s = seconds_of([this, durability] { open(durability); });
+  const ColdFiles files = forget_files(directory_);
+  const std::string shown = label(workload);
+  const double open_s = seconds_of(
+      [&] { open(durability, [&](const Opening& at) { runner_.progress().show(shown + opening_text(at)); }); });
+  runner_.progress().clear();
   // Every key is there with its value, or this throws.
   Workload check = loading();
   check.write = Kind::read;
@@ -151,6 +180,9 @@ Result Host::run_recovery(const Workload& workload, Durability durability) {
   outcome.seconds = open_s;
   Result result = result_of(outcome, workload, settings_);
   result.close_s = close_s;
+  result.opened_bytes = engine_->opened_bytes().value_or(files.bytes);
+  result.opened_cached = files.cached;
+  weigh(result);
   return result;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,8 +33,8 @@ class Host {
 
  private:
   void prepare(const Workload& workload, Durability durability);
-  void open_anew(Durability durability);
-  void open(Durability durability);
+  void open_anew(Durability durability, bool keep_in_log);
+  void open(Durability durability, std::function<void(const Opening&)> opening = {});
   void close();
   [[nodiscard]] Result run_threads(const Workload& workload, Durability durability);
   [[nodiscard]] Result run_recovery(const Workload& workload, Durability durability);
@@ -51,6 +52,7 @@ class Host {
   std::unique_ptr<Engine> engine_;
   Content content_ = Content::nothing;
   bool logged_ = false;
+  bool keeps_log_ = false;
   std::uint64_t resident_before_ = 0;
 };
 

@@ -26,7 +26,7 @@ namespace {
 
 /// As shells have it: 128 and the number of SIGINT.
 constexpr int k_status_interrupted = 130;
-constexpr double k_disk_write_default_s = 2;
+constexpr double k_disk_blocks_default_s = 2;
 
 void print_line(const std::string& line) {
   std::fwrite(line.data(), 1, line.size(), stdout);
@@ -74,17 +74,19 @@ void drop_unavailable(Settings& settings) {
 }
 
 Result probe(const Settings& settings, const Workload& workload, const Scratch& scratch) {
-  const bool writes = workload.task == Task::disk_writes;
+  const bool in_blocks = workload.task != Task::disk_syncs;
   ProbeOptions options{.ops_max = settings.ops, .duration_s = settings.duration_s};
   if (options.ops_max == 0 && options.duration_s <= 0) {
-    if (writes) {
-      options.duration_s = k_disk_write_default_s;
+    if (in_blocks) {
+      options.duration_s = k_disk_blocks_default_s;
     } else {
       options.ops_max = settings.operations(workload);
     }
   }
-  const Outcome outcome =
-      writes ? probe_disk_writes(scratch.path(), options) : probe_disk_syncs(scratch.path(), options);
+  const auto how = workload.task == Task::disk_writes  ? probe_disk_writes
+                   : workload.task == Task::disk_reads ? probe_disk_reads
+                                                       : probe_disk_syncs;
+  const Outcome outcome = how(scratch.path(), options);
   Result result = result_of(outcome, workload, settings);
   result.engine = "disk";
   result.durability = Durability::sync;

@@ -166,6 +166,11 @@ std::string result_line(const Result& result) {
     const double open_s = result.p50_ns > 0 ? result.p50_ns / 1e9 : result.seconds;
     line += "  open " + duration_text(open_s * 1e9) + ", close " + duration_text(result.close_s * 1e9);
   }
+  if (result.opened_bytes) {
+    line += formatted(", %.1f MB of files at %.0f MB/s, %.0f %% of them cached before",
+                      static_cast<double>(*result.opened_bytes) / 1e6, *result.opened_mb_per_s(),
+                      100 * result.opened_cached.value_or(1));
+  }
   if (result.fairness < 1) line += formatted("  slowest thread %.2f of the fastest", result.fairness);
   if (result.writer_fairness < 1) line += formatted("  slowest writer %.2f of the fastest", result.writer_fairness);
   if (result.durable_lag_max_s) line += "  lag max " + duration_text(*result.durable_lag_max_s * 1e9);

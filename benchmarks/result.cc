@@ -30,12 +30,14 @@ double payload_bytes(Kind kind, const Settings& settings) {
 double payload_bytes(const Workload& workload, const Settings& settings) {
   switch (workload.task) {
     case Task::operations:
-    case Task::recovery:
+    case Task::recovery_from_log:
+    case Task::recovery_from_checkpoint:
       break;
     case Task::opening:
     case Task::idling:
       return 0;
     case Task::disk_writes:
+    case Task::disk_reads:
       return k_disk_write_bytes;
     case Task::disk_syncs:
       return k_disk_sync_bytes;

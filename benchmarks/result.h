@@ -50,6 +50,10 @@ struct Result {
   double settle_s = 0;
   /// To close, where closing is a part of the benchmark; the median of several.
   double close_s = 0;
+  /// Of what was opened: bytes in its files that there were to read, and the part of
+  /// them that the system's cache held before.
+  std::optional<std::uint64_t> opened_bytes{};
+  std::optional<double> opened_cached{};
   /// Longest that a write was seen not to be on disk yet.
   std::optional<double> durable_lag_max_s{};
   /// What the engine handed to the disk, up to when all was on disk.
@@ -71,6 +75,12 @@ struct Result {
   [[nodiscard]] std::optional<double> written_mb_per_s() const {
     if (!written_bytes) return std::nullopt;
     return static_cast<double>(*written_bytes) / (seconds + settle_s) / 1e6;
+  }
+
+  /// Bytes of files a second that an opening took, 1 MB being 10^6 bytes.
+  [[nodiscard]] std::optional<double> opened_mb_per_s() const {
+    if (!opened_bytes) return std::nullopt;
+    return static_cast<double>(*opened_bytes) / seconds / 1e6;
   }
 
   /// The engine's own account where there is one.

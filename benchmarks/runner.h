@@ -57,6 +57,9 @@ class Runner {
   /// all threads have ended by then.
   [[nodiscard]] Outcome run(Engine& engine, const Job& job);
 
+  /// For those who run something without it.
+  [[nodiscard]] Progress& progress() noexcept { return progress_; }
+
  private:
   const Zipf* zipf_for(const Workload& workload);
 

@@ -20,6 +20,9 @@ constexpr std::string_view k_every_engine = "all-found";
 /// Both benchmarks of the disk.
 constexpr std::string_view k_disk_probe = "diskprobe";
 constexpr std::array k_disk_benchmarks = {"diskwrite", "disksync"};
+/// Opening again, beside what the disk reads.
+constexpr std::string_view k_recover = "recover";
+constexpr std::array k_recover_benchmarks = {"diskread", "recoverlog", "recovercheckpoint"};
 /// What actors cost and what they do: direct calls beside calls by actors, with
 /// and without them, messages, and the idle store.
 constexpr std::string_view k_actors = "actors";
@@ -66,6 +69,7 @@ std::string benchmark_names() {
   std::vector<std::string> names;
   for (const Workload& workload : workloads()) names.emplace_back(workload.name);
   names.emplace_back(k_disk_probe);
+  names.emplace_back(k_recover);
   names.emplace_back(k_actors);
   names.emplace_back(k_analytics);
   return joined(names);
@@ -79,6 +83,7 @@ std::string benchmark_help() {
     text += "  " + name + std::string(workload.what) + "\n";
   }
   text += "  diskprobe         diskwrite and disksync\n";
+  text += "  recover           diskread, recoverlog and recovercheckpoint\n";
   text += "  actors            readrandom, overwrite and idle with actors and without, and all that begin with actor\n";
   text += "  analytics         readrandom and overwrite: not looked at, sampled, and with a task for each operation\n";
   return text + "\nEngines in this build: " + engine_names() + "\n";
@@ -147,6 +152,7 @@ std::string one_line(std::string text) {
 
 std::span<const char* const> benchmarks_of_group(std::string_view name) {
   if (name == k_disk_probe) return k_disk_benchmarks;
+  if (name == k_recover) return k_recover_benchmarks;
   if (name == k_actors) return k_actor_benchmarks;
   if (name == k_analytics) return k_analytics_benchmarks;
   return {};
@@ -224,7 +230,7 @@ std::uint64_t Settings::operations(const Workload& workload) const noexcept {
 Durability Settings::durability_of(const EngineKind& engine, const Workload& workload) const noexcept {
   if (!engine.has_log) return Durability::none;
   if (workload.sync) return Durability::sync;
-  if (workload.task == Task::recovery && durability == Durability::none) return Durability::async;
+  if (workload.of_recovery() && durability == Durability::none) return Durability::async;
   return durability;
 }
 
@@ -237,7 +243,10 @@ std::string Settings::why_not(const EngineKind& engine, const Workload& workload
   const std::string name(engine.name);
   if (workload.of_actors() && !engine.has_actors) return name + " has no actors: run it with --engines=actors";
   if (workload.of_actors() && rate > 0) return "actors go as fast as they can: run them without --rate";
-  if (!engine.has_log && workload.task == Task::recovery) return name + " keeps nothing that could be opened again";
+  if (!engine.has_log && workload.of_recovery()) return name + " keeps nothing that could be opened again";
+  if (!engine.has_checkpoint && workload.task == Task::recovery_from_checkpoint) {
+    return name + " has no checkpoint of everything that it would load";
+  }
   if (!engine.has_log && (workload.sync || durability == Durability::sync)) {
     return name + " writes nothing to disk: run it with --durability=none or async";
   }

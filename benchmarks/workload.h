@@ -36,14 +36,17 @@ enum class Order {
 enum class Task {
   /// Threads go through their plans.
   operations,
-  /// The loaded store is closed and opened again.
-  recovery,
+  /// The loaded store is closed and opened again: it has its log alone to read, or
+  /// has just written a checkpoint.
+  recovery_from_log,
+  recovery_from_checkpoint,
   /// The loaded store is left alone.
   idling,
   /// An empty store is made and closed, again and again.
   opening,
   /// No engine at all: the disk is written to.
   disk_writes,
+  disk_reads,
   disk_syncs,
 };
 
@@ -107,7 +110,13 @@ struct Workload {
   [[nodiscard]] bool of_actors() const noexcept { return way != Way::calls; }
 
   /// It measures the disk, once and not for each engine.
-  [[nodiscard]] bool of_the_disk() const noexcept { return task == Task::disk_writes || task == Task::disk_syncs; }
+  [[nodiscard]] bool of_the_disk() const noexcept {
+    return task == Task::disk_writes || task == Task::disk_reads || task == Task::disk_syncs;
+  }
+
+  [[nodiscard]] bool of_recovery() const noexcept {
+    return task == Task::recovery_from_log || task == Task::recovery_from_checkpoint;
+  }
 };
 
 /// All benchmarks, in the order of the documentation.

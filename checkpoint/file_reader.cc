@@ -1,15 +1,19 @@
 #include "checkpoint/file_reader.h"
 
+#include "base/simulation.h"
 #include "checkpoint/checksum.h"
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace actable::checkpoint {
 namespace {
 
 // A block and more, so that most blocks are read in one go.
 constexpr std::size_t k_window_bytes = std::size_t{4} << 20;
+// With less, a thread costs more than it brings.
+constexpr std::uint64_t k_bytes_for_reading_ahead = std::uint64_t{8} << 20;
 constexpr std::size_t k_record_bytes_max = record_bytes(k_key_bytes_max, k_value_bytes_max);
 
 }  // namespace
@@ -19,7 +23,12 @@ std::unexpected<Error> FileReader::corrupt(std::uint64_t offset, const std::stri
                                       "; restore the directory from a backup");
 }
 
-Result<std::span<const std::byte>> FileReader::bytes_at(std::uint64_t offset, std::size_t bytes) {
+Result<base::FileView> FileReader::bytes_at(std::uint64_t offset, std::size_t bytes) {
+  if (ahead_ != nullptr) {
+    auto there = ahead_->view(*file_, offset, bytes);
+    if (!there) return std::unexpected(std::move(there.error()));
+    if (*there) return **std::move(there);
+  }
   const auto there = std::min<std::uint64_t>(bytes, entry_.bytes - offset);
   if (offset < window_begin_ || offset + there > window_begin_ + window_.size()) {
     window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(k_window_bytes, entry_.bytes - offset)));
@@ -29,30 +38,31 @@ Result<std::span<const std::byte>> FileReader::bytes_at(std::uint64_t offset, st
     window_begin_ = offset;
   }
   const auto found = std::span<const std::byte>(window_).subspan(static_cast<std::size_t>(offset - window_begin_));
-  return found.first(std::min(bytes, found.size()));
+  return base::FileView{found.first(std::min(bytes, found.size()))};
 }
 
 Result<FileReader::Block> FileReader::block_at(std::uint64_t offset, std::uint64_t number) {
   auto head = bytes_at(offset, k_block_header_bytes);
   if (!head) return std::unexpected(head.error());
-  const auto header = decode_block_header(*head);
+  const auto header = decode_block_header(head->bytes);
   if (!header || header->file_number != entry_.number || header->number != number) {
     return corrupt(offset, "there is no block " + std::to_string(number) + " of this file");
   }
   auto block = bytes_at(offset, block_bytes(header->payload_bytes));
   if (!block) return std::unexpected(block.error());
-  const auto sum = whole_block_sum(*header, store_id_, *block);
+  const auto sum = whole_block_sum(*header, store_id_, block->bytes);
   if (!sum) return corrupt(offset, "the block is damaged");
   if ((header->flags & ~std::uint32_t{BlockHeader::k_piece | BlockHeader::k_last_piece}) != 0) {
     return fail(ErrorCode::unsupported, path_.string() + ": offset " + std::to_string(offset) +
                                             ": a kind of block that this build does not know; "
                                             "open it with a newer version");
   }
-  return Block{*header, block->subspan(k_block_header_bytes, header->payload_bytes), *sum};
+  return Block{
+      *header, {block->bytes.subspan(k_block_header_bytes, header->payload_bytes), std::move(block->memory)}, *sum};
 }
 
 Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const Take& take) {
-  std::span<const std::byte> rest = block.payload;
+  std::span<const std::byte> rest = block.payload.bytes;
   const bool piece = (block.header.flags & BlockHeader::k_piece) != 0;
   if (piece) {
     pieces_.insert(pieces_.end(), rest.begin(), rest.end());
@@ -75,8 +85,8 @@ Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const
   return {};
 }
 
-Result<void> FileReader::read(const Take& take) {
-  auto file = files_.open(path_, {});
+Result<void> FileReader::read(const Take& take, const Passed& passed) {
+  auto file = files_.open(path_, {.direct = true});
   if (!file) {
     if (file.error().code != ErrorCode::not_found) return std::unexpected(file.error());
     return corrupt(0, "the file is missing, and the checkpoint names it");
@@ -89,12 +99,17 @@ Result<void> FileReader::read(const Take& take) {
         std::min(*size, entry_.bytes),
         "the file has " + std::to_string(*size) + " bytes, and the checkpoint says " + std::to_string(entry_.bytes));
   }
+  if (entry_.bytes >= k_bytes_for_reading_ahead && !base::simulated()) {
+    ahead_ = std::make_unique<base::ReadAhead>(1);
+    ahead_->add(*file_, 0, entry_.bytes);
+  }
   std::uint64_t offset = 0, checksum = 0, blocks = 0;
   for (; offset < entry_.bytes; ++blocks) {
     auto block = block_at(offset, blocks);
     if (!block) return std::unexpected(block.error());
     if (auto delivered = deliver(*block, offset, take); !delivered) return delivered;
     offset += block_bytes(block->header.payload_bytes);
+    if (passed) passed(block_bytes(block->header.payload_bytes));
     checksum = next_checksum(checksum, block->sum);
   }
   const bool as_said = blocks == entry_.blocks && records_ == entry_.records && checksum == entry_.checksum;

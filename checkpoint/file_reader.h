@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file.h"
+#include "base/read_ahead.h"
 #include "checkpoint/manifest.h"
 
 #include <actable/result.h>
@@ -26,22 +27,25 @@ class FileReader {
   FileReader(base::FileSystem& files, std::filesystem::path path, const FileEntry& entry, std::uint64_t store_id)
       : files_(files), path_(std::move(path)), entry_(entry), store_id_(store_id) {}
 
+  /// Told of bytes of the file that were read.
+  using Passed = std::function<void(std::uint64_t bytes)>;
+
   /// Delivers every record, in the order of the file. Fails with
   ///   corrupt   it is missing, or not as the manifest says: naming file, offset and what to
   ///             do; records may have been delivered
   ///   io_error
   ///   or what `take` failed with
-  [[nodiscard]] Result<void> read(const Take& take);
+  [[nodiscard]] Result<void> read(const Take& take, const Passed& passed = {});
 
  private:
   struct Block {
     BlockHeader header;
-    std::span<const std::byte> payload;
+    base::FileView payload;
     std::uint64_t sum;
   };
 
   [[nodiscard]] Result<Block> block_at(std::uint64_t offset, std::uint64_t number);
-  [[nodiscard]] Result<std::span<const std::byte>> bytes_at(std::uint64_t offset, std::size_t bytes);
+  [[nodiscard]] Result<base::FileView> bytes_at(std::uint64_t offset, std::size_t bytes);
   [[nodiscard]] Result<void> deliver(const Block& block, std::uint64_t offset, const Take& take);
   [[nodiscard]] std::unexpected<Error> corrupt(std::uint64_t offset, const std::string& what) const;
 
@@ -50,6 +54,8 @@ class FileReader {
   const FileEntry entry_;
   const std::uint64_t store_id_;
   std::unique_ptr<base::File> file_;
+  // Null for a short file. Ends before the file is closed.
+  std::unique_ptr<base::ReadAhead> ahead_;
   std::vector<std::byte> window_;
   std::uint64_t window_begin_ = 0;
   std::uint64_t records_ = 0;

@@ -55,6 +55,7 @@ Result<void> StoreCore::start() {
   auto own = context();
   if (!own) return std::unexpected(own.error());
   if (auto adopted = adopt_spaces(**own); !adopted) return adopted;
+  recovery_meter_.finish();
   state_ = State::open;
   // Open, and not a write taken.
   ACTABLE_FAIL_POINT("recovery.recovered");
@@ -69,51 +70,76 @@ Result<void> StoreCore::start() {
 
 Result<void> StoreCore::start_log() {
   wal::Recovery recovery;
-  ThreadContext* own = nullptr;
+  std::optional<Replaying> own;
   recovery.begin = [this, &own](const wal::Identity& identity, bool fresh) -> Result<wal::Basis> {
     hash_seed_ = identity.hash_seed;
     auto found = context();
     if (!found) return std::unexpected(found.error());
-    own = *found;
+    own.emplace(**found);
     auto catalog = recovered_space(k_catalog_id);
     if (!catalog) return std::unexpected(catalog.error());
     return restore(identity, fresh);
   };
   recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
+  recovery.found = [this](std::uint64_t bytes) { recovery_meter_.expect(bytes); };
+  recovery.passed = [this](std::uint64_t bytes) { recovery_meter_.pass(bytes); };
+  recovery.help = [this](const std::function<void(const wal::Apply&)>& work) { help_to_replay(work); };
   // The memory outlives the log's thread.
   recovery.aside = [memory = memory_.get()] { return memory->populate_ahead(); };
   auto log = wal::Log::open(options_, files_, epochs_, recovery, lock_.get());
   if (!log) return std::unexpected(log.error());
+  if (own) end_replaying(*own);
   const std::lock_guard lock(catalog_mutex_);
   log_ = std::move(*log);
   return {};
 }
 
+void StoreCore::help_to_replay(const std::function<void(const wal::Apply&)>& work) {
+  auto own = context();
+  // Where there is no place for it, those there are do it.
+  if (!own) return;
+  Replaying thread{**own};
+  work([this, &thread](const wal::LogRecord& record) { return apply(thread, record); });
+  end_replaying(thread);
+  // It was made without a log, and its place may go to a thread that writes.
+  contexts_.forget(base::thread_index());
+}
+
+void StoreCore::end_replaying(const Replaying& thread) {
+  const std::lock_guard lock(recovering_mutex_);
+  restored_.records_applied += thread.passed_over;
+}
+
 Result<SpaceCore*> StoreCore::recovered_space(std::uint32_t id) {
+  const std::lock_guard lock(recovering_mutex_);
+  next_space_id_ = std::max(next_space_id_, id + 1);
   if (const auto found = recovering_.find(id); found != recovering_.end()) return found->second.get();
   auto made = make_space(id, {}, {});
   if (!made) return std::unexpected(made.error());
   return recovering_.emplace(id, std::move(*made)).first->second.get();
 }
 
-Result<void> StoreCore::apply(ThreadContext& context, const wal::LogRecord& record) {
+Result<void> StoreCore::apply(Replaying& thread, const wal::LogRecord& record) {
   if (record.space > k_space_id_max) {
     return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
                                         " is of a space whose number no space can have");
   }
-  next_space_id_ = std::max(next_space_id_, record.space + 1);
   if (record.space == k_catalog_id && !record.tombstone) {
     if (auto checked = check_catalog_entry(record.seq, record.value); !checked) return checked;
   }
-  auto space = recovered_space(record.space);
-  if (!space) return std::unexpected(space.error());
-  const std::uint64_t hash = (*space)->hash(record.key);
+  if (thread.space == nullptr || thread.space_id != record.space) {
+    auto space = recovered_space(record.space);
+    if (!space) return std::unexpected(space.error());
+    thread.space = *space;
+    thread.space_id = record.space;
+  }
+  const std::uint64_t hash = thread.space->hash(record.key);
   // The checkpoint has what became of it (rule 8): an erased key must not come back.
   if (record.seq < restoring_.groups[checkpoint::group_of(hash)].cut && !ACTABLE_PLANTED(log_below_cut_applied)) {
-    ++restored_.records_applied;
+    ++thread.passed_over;
     return {};
   }
-  return put_recovered(context, **space, hash, record);
+  return put_recovered(thread.context, *thread.space, hash, record);
 }
 
 Result<void> StoreCore::check_catalog_entry(Seq seq, std::string_view value) {
@@ -121,6 +147,7 @@ Result<void> StoreCore::check_catalog_entry(Seq seq, std::string_view value) {
   if (!id || *id == k_catalog_id || *id > k_space_id_max)
     return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(seq) +
                                         " names a space in a way that this version cannot read");
+  const std::lock_guard lock(recovering_mutex_);
   next_space_id_ = std::max(next_space_id_, *id + 1);
   return {};
 }

@@ -37,6 +37,7 @@ Result<wal::Basis> StoreCore::restore(const wal::Identity& identity, bool fresh)
                                         ": offset 0: the file is missing, and the directory holds files of a "
                                         "checkpoint; restore it from a backup, or open an empty directory");
   }
+  recovery_meter_.expect(restoring_.bytes());
   if (auto read = read_checkpoint(); !read) return std::unexpected(std::move(read.error()));
   checkpointer_.take_over(restoring_, *std::move(there));
   return wal::Basis{.cut_min = restoring_.seq_end(), .numbers_min = restoring_.cut_max()};
@@ -105,7 +106,8 @@ Result<void> StoreCore::read_checkpoint_file(ThreadContext& context, const check
   ACTABLE_FAIL_POINT("checkpoint.file.reading");
   checkpoint::FileReader reader(files_, options_.directory / checkpoint::file_name(file.number), file,
                                 restoring_.store_id);
-  return reader.read([&](const checkpoint::Record& record) { return restore(context, file.number, record); });
+  return reader.read([&](const checkpoint::Record& record) { return restore(context, file.number, record); },
+                     [this](std::uint64_t bytes) { recovery_meter_.pass(bytes); });
 }
 
 Result<void> StoreCore::restore(ThreadContext& context, std::uint64_t file, const checkpoint::Record& record) {

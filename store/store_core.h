@@ -7,6 +7,7 @@
 #include "routing/shard_map.h"
 #include "store/checkpointer.h"
 #include "store/maintenance.h"
+#include "store/recovery_meter.h"
 #include "store/sampler.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
@@ -190,7 +191,19 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   // Opening (recovery.cc).
   [[nodiscard]] Result<void> start();
   [[nodiscard]] Result<void> start_log();
-  [[nodiscard]] Result<void> apply(ThreadContext& context, const wal::LogRecord& record);
+  /// What a thread that takes the log's records has at hand.
+  struct Replaying {
+    ThreadContext& context;
+    // Of the last record.
+    std::uint32_t space_id = 0;
+    SpaceCore* space = nullptr;
+    // Records that the checkpoint has.
+    std::uint64_t passed_over = 0;
+  };
+  /// By any thread that takes part in the replay.
+  [[nodiscard]] Result<void> apply(Replaying& thread, const wal::LogRecord& record);
+  void help_to_replay(const std::function<void(const wal::Apply&)>& work);
+  void end_replaying(const Replaying& thread);
   /// A key's version that was found, unless the table holds a newer one.
   [[nodiscard]] Result<void> put_recovered(ThreadContext& context, SpaceCore& space, std::uint64_t hash,
                                            const wal::LogRecord& record);
@@ -259,11 +272,15 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
     table::ScanPosition cleared{};
   };
   std::vector<Dropped> dropped_;
+  // Held by those who replay the log, for looks at what follows, and at
+  // `next_space_id_`.
+  std::mutex recovering_mutex_;
   // Only while recovering: tables by space number, in use or not.
   std::unordered_map<std::uint32_t, std::shared_ptr<SpaceCore>> recovering_;
   // Only while recovering: the checkpoint, without files if there is none.
   checkpoint::Manifest restoring_;
   RecoveryStats restored_;
+  RecoveryMeter recovery_meter_{options_.progress};
 
   // Held while options change.
   mutable std::mutex tuning_mutex_;

@@ -1,21 +1,23 @@
 #pragma once
 
 #include "base/file.h"
+#include "base/read_ahead.h"
 #include "wal/format.h"
 
 #include <actable/result.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 namespace actable::wal {
 
-/// A whole frame, where it was read to: valid until the next read.
+/// A whole frame, where it was read to.
 struct ReadFrame {
   FrameHeader header;
-  std::span<const std::byte> payload;
+  base::FileView payload;
 };
 
 /// Reads a segment's frames through a window of the file.
@@ -25,6 +27,10 @@ class FrameReader {
  public:
   FrameReader(base::File& file, std::uint64_t file_bytes, std::uint64_t store_id)
       : file_(file), file_bytes_(file_bytes), store_id_(store_id) {}
+
+  /// From now on what this has read ahead of the file is taken from there, and the rest
+  /// read as before; null: no longer.
+  void take_from(base::ReadAhead* ahead) noexcept { ahead_ = ahead; }
 
   /// The frame at `offset` if there is a whole one, of any number and
   /// generation. Fails with io_error.
@@ -37,12 +43,14 @@ class FrameReader {
 
  private:
   /// Up to `bytes` from `offset`; fewer only at the end of the file.
-  [[nodiscard]] Result<std::span<const std::byte>> bytes_at(std::uint64_t offset, std::size_t bytes);
+  [[nodiscard]] Result<base::FileView> bytes_at(std::uint64_t offset, std::size_t bytes);
 
   base::File& file_;
   const std::uint64_t file_bytes_;
   const std::uint64_t store_id_;
-  std::vector<std::byte> window_;
+  base::ReadAhead* ahead_ = nullptr;
+  // Another one once somebody keeps a view of this.
+  std::shared_ptr<std::vector<std::byte>> window_ = std::make_shared<std::vector<std::byte>>();
   std::uint64_t window_begin_ = 0;
 };
 

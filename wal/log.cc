@@ -80,11 +80,8 @@ Result<std::optional<std::filesystem::path>> Log::check_unidentified() {
   return options_.directory / first;
 }
 
-Result<LogEnd> Log::recover(std::vector<SegmentFile>& segments, const Recovery& recovery, const Basis& basis) {
-  auto listed = list_segments(files_, options_.directory, identity_.store_id);
-  if (!listed) return std::unexpected(listed.error());
-  segments = std::move(*listed);
-  auto end = replay(options_.directory, identity_, segments, recovery.apply);
+Result<LogEnd> Log::recover(std::span<SegmentFile> segments, const Recovery& recovery, const Basis& basis) {
+  auto end = replay(options_.directory, identity_, segments, recovery.apply, recovery.help, recovery.passed);
   if (!end) return end;
   // No life's numbers go further than that beyond what its log shows.
   const Seq numbers_max = base::first_seq_of(base::epoch_of(std::max(end->numbers_end, end->cut)) + k_epochs_skipped);
@@ -145,6 +142,13 @@ Result<void> Log::start(const Recovery& recovery) {
     }
   }
   identity_ = fresh ? make_identity() : **found;
+  std::vector<SegmentFile> listed;
+  if (!fresh) {
+    auto segments_there = list_segments(files_, options_.directory, identity_.store_id);
+    if (!segments_there) return std::unexpected(segments_there.error());
+    listed = std::move(*segments_there);
+    if (recovery.found) recovery.found(log_bytes_max(identity_, listed));
+  }
   epochs_.begin_replay();
   const auto basis = recovery.begin(identity_, fresh);
   if (!basis) return std::unexpected(basis.error());
@@ -154,7 +158,6 @@ Result<void> Log::start(const Recovery& recovery) {
   end.next_frame = 1;
   Seq continue_at = base::first_seq_of(1);
   if (!fresh) {
-    std::vector<SegmentFile> listed;
     auto recovered = recover(listed, recovery, *basis);
     if (!recovered) return std::unexpected(recovered.error());
     end = std::move(*recovered);

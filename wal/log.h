@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace actable::wal {
@@ -36,6 +37,12 @@ struct Recovery {
   /// and nothing is on disk.
   std::function<Result<Basis>(const Identity& identity, bool fresh)> begin;
   Apply apply;
+  /// Told before `begin` how many bytes the log's files have, and afterwards of those that
+  /// were read; both may be empty.
+  std::function<void(std::uint64_t bytes)> found{};
+  Passed passed{};
+  /// Of a long log; empty: only the caller takes records.
+  Help help{};
   /// As WriterConfig::aside, from the end of opening to that of closing.
   std::function<bool()> aside{};
 };
@@ -158,8 +165,7 @@ class Log {
   Log(const Options& options, base::FileSystem& files, base::Epochs& epochs, const base::DirectoryLock* lock);
 
   [[nodiscard]] Result<void> start(const Recovery& recovery);
-  [[nodiscard]] Result<LogEnd> recover(std::vector<SegmentFile>& segments, const Recovery& recovery,
-                                       const Basis& basis);
+  [[nodiscard]] Result<LogEnd> recover(std::span<SegmentFile> segments, const Recovery& recovery, const Basis& basis);
   [[nodiscard]] Result<std::optional<std::filesystem::path>> check_unidentified();
   [[nodiscard]] std::unexpected<Error> read_only_error() const;
 

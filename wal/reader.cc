@@ -2,14 +2,22 @@
 
 #include "base/park.h"
 #include "base/planted.h"
+#include "base/read_ahead.h"
+#include "base/simulation.h"
 #include "wal/frame_reader.h"
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace actable::wal {
 namespace {
+
+// With less, threads cost more than they bring.
+constexpr std::uint64_t k_bytes_for_threads = std::uint64_t{8} << 20;
+// Two have always one request on its way to the disk while the other one's is done.
+constexpr unsigned k_threads_reading = 2;
 
 // So much behind a clean end is looked at: as much as the writer fills with
 // zeros ahead of its frames, and read in a millisecond.
@@ -23,8 +31,8 @@ class Pending {
   /// Takes a frame's records. False when they are not all records at or above
   /// `cut`.
   [[nodiscard]] bool add(const ReadFrame& frame, Seq cut) {
-    Payload payload{{frame.payload.begin(), frame.payload.end()}, 0};
-    std::span<const std::byte> rest = payload.bytes;
+    Payload payload{frame.payload, 0};
+    std::span<const std::byte> rest = payload.records.bytes;
     std::uint32_t records = 0;
     while (!rest.empty()) {
       const auto record = take_record(rest);
@@ -39,14 +47,9 @@ class Pending {
   }
 
   /// Delivers the records in [from, cut) and forgets frames that hold no later ones.
-  Result<void> deliver(Seq from, Seq cut, const Apply& apply, std::uint64_t& applied) {
+  Result<void> deliver(Seq from, Seq cut, Delivery& to) {
     for (const Payload& payload : payloads_) {
-      std::span<const std::byte> rest = payload.bytes;
-      while (const auto record = take_record(rest)) {
-        if (record->seq < from || record->seq >= cut) continue;
-        if (auto done = apply(*record); !done) return done;
-        ++applied;
-      }
+      if (auto taken = to.take({payload.records, from, cut}); !taken) return taken;
     }
     std::erase_if(payloads_, [cut](const Payload& payload) { return payload.seq_max < cut; });
     return {};
@@ -56,7 +59,7 @@ class Pending {
   std::uint64_t discard(Seq cut) {
     std::uint64_t records = 0;
     for (const Payload& payload : payloads_) {
-      std::span<const std::byte> rest = payload.bytes;
+      std::span<const std::byte> rest = payload.records.bytes;
       while (const auto record = take_record(rest)) records += record->seq >= cut ? 1 : 0;
     }
     payloads_.clear();
@@ -67,7 +70,7 @@ class Pending {
 
  private:
   struct Payload {
-    std::vector<std::byte> bytes;
+    base::FileView records;
     Seq seq_max;
   };
   std::vector<Payload> payloads_;
@@ -78,8 +81,8 @@ class Pending {
 class Replay {
  public:
   Replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
-         const Apply& apply)
-      : directory_(directory), identity_(identity), segments_(segments), apply_(apply) {}
+         const Apply& apply, const Help& help, const Passed& passed)
+      : directory_(directory), identity_(identity), segments_(segments), passed_(passed), delivery_(apply, help) {}
 
   Result<LogEnd> run() {
     if (auto possible = check_headers(); !possible) return std::unexpected(possible.error());
@@ -89,13 +92,17 @@ class Replay {
       auto more = step();
       if (!more) return std::unexpected(more.error());
       if (!*more) break;
+      if (ahead_ == nullptr && end_.bytes >= k_bytes_for_threads) hurry();
     }
+    reader_->take_from(nullptr);
+    ahead_.reset();
+    if (auto done = delivery_.finish(); !done) return std::unexpected(std::move(done.error()));
     if (auto sound = check_for_damage(); !sound) return std::unexpected(sound.error());
     if (ACTABLE_PLANTED(applied_above_cut)) {
-      if (auto done = pending_.deliver(end_.cut, ~Seq{0}, apply_, end_.records_applied); !done) {
-        return std::unexpected(done.error());
-      }
+      if (auto done = pending_.deliver(end_.cut, ~Seq{0}, delivery_); !done) return std::unexpected(done.error());
+      if (auto done = delivery_.finish(); !done) return std::unexpected(done.error());
     }
+    end_.records_applied = delivery_.applied();
     end_.records_discarded += pending_.discard(end_.cut);
     end_.numbers_end = std::max({end_.numbers_end, end_.cut, pending_.seq_max() + 1});
     if (end_.era > k_era_max || end_.next_frame > k_frame_number_max || end_.numbers_end > k_opening_seq_max) {
@@ -167,11 +174,71 @@ class Replay {
     auto file = segments_[segment].opened();
     if (!file) return std::unexpected(file.error());
     reader_ = std::make_unique<FrameReader>(**file, segments_[segment].bytes, identity_.store_id);
-    if (!end_.live.empty()) segments_[current_].close();
+    if (!end_.live.empty()) leave(segment);
+    pass(base::k_block_bytes);
     current_ = segment;
     offset_ = base::k_block_bytes;
     end_.live.push_back(segment);
+    if (ahead_ != nullptr) go_ahead(guessed_ == segment);
     return {};
+  }
+
+  /// Closes the present segment, and the one that was taken for the next if it is not.
+  void leave(std::size_t next) {
+    if (ahead_ != nullptr) {
+      ahead_->drop(*segments_[current_].file);
+      if (guessed_ && *guessed_ != next) {
+        ahead_->drop(*segments_[*guessed_].file);
+        segments_[*guessed_].close();
+      }
+    }
+    pass(segments_[current_].bytes - std::min(offset_, segments_[current_].bytes));
+    segments_[current_].close();
+  }
+
+  void pass(std::uint64_t bytes) const {
+    if (passed_) passed_(bytes);
+  }
+
+  /// From here on there is so much that it is worth several threads. A simulation goes
+  /// on with one, which it knows.
+  void hurry() {
+    if (base::simulated()) return;
+    delivery_.employ();
+    ahead_ = std::make_unique<base::ReadAhead>(k_threads_reading);
+    go_ahead(false);
+  }
+
+  /// Has the rest of the present segment read ahead, unless that is being done, and then
+  /// the one that is likely to come next.
+  void go_ahead(bool begun) {
+    const auto add = [this](std::size_t segment, std::uint64_t from) {
+      ahead_->add(*segments_[segment].file, from, segments_[segment].bytes);
+    };
+    if (!begun) add(current_, offset_);
+    reader_->take_from(ahead_.get());
+    guessed_ = likely_successor();
+    // What is the matter with it is told when it is read.
+    if (guessed_ && !segments_[*guessed_].opened()) guessed_.reset();
+    if (guessed_) add(*guessed_, base::k_block_bytes);
+  }
+
+  /// Where the log goes on, as far as the headers tell before the frames do.
+  [[nodiscard]] std::optional<std::size_t> likely_successor() const {
+    const SegmentHeader& now = segments_[current_].header;
+    std::optional<std::size_t> best;
+    const auto comes_first = [this](std::size_t a, std::size_t b) {
+      const SegmentHeader &one = segments_[a].header, &other = segments_[b].header;
+      return one.first_frame != other.first_frame ? one.first_frame < other.first_frame
+                                                  : one.generation > other.generation;
+    };
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const SegmentHeader& header = segments_[i].header;
+      if (segments_[i].state != HeaderState::whole || header.first_frame < end_.next_frame) continue;
+      if (header.era < now.era || header.generation <= now.generation) continue;
+      if (!best || comes_first(i, *best)) best = i;
+    }
+    return best;
   }
 
   /// Goes one frame on, or into the next segment. False at the end.
@@ -222,10 +289,11 @@ class Replay {
     durable_ = std::max(durable_, header.durable);
     offset_ += frame_bytes(header.payload_bytes);
     end_.bytes += frame_bytes(header.payload_bytes);
+    pass(frame_bytes(header.payload_bytes));
     ++end_.next_frame;
     last_clean_ = (header.flags & FrameHeader::k_clean) != 0;
     if (header.cut == 0) return {};
-    if (auto done = pending_.deliver(end_.cut, header.cut, apply_, end_.records_applied); !done) return done;
+    if (auto done = pending_.deliver(end_.cut, header.cut, delivery_); !done) return done;
     end_.cut = header.cut;
     end_.segment = current_;
     end_.offset = offset_;
@@ -309,16 +377,21 @@ class Replay {
     if (frame.header.era > end_.era && (frame.header.flags & FrameHeader::k_recovery) == 0) later_era_ = true;
     // Not the durable number: a log that shows one above its cut does not open.
     end_.numbers_end = std::max(end_.numbers_end, frame.header.cut);
-    std::span<const std::byte> rest = frame.payload;
+    std::span<const std::byte> rest = frame.payload.bytes;
     while (const auto record = take_record(rest)) end_.numbers_end = std::max(end_.numbers_end, record->seq + 1);
   }
 
   const std::filesystem::path& directory_;
   const Identity& identity_;
   const std::span<SegmentFile> segments_;
-  const Apply& apply_;
+  const Passed& passed_;
   LogEnd end_;
+  Delivery delivery_;
   Pending pending_;
+  // Null while the log is not known to be long.
+  std::unique_ptr<base::ReadAhead> ahead_;
+  // What is being read ahead of the present segment's end.
+  std::optional<std::size_t> guessed_;
   std::unique_ptr<FrameReader> reader_;
   std::size_t current_ = 0;
   std::uint64_t offset_ = 0;
@@ -330,9 +403,18 @@ class Replay {
 
 }  // namespace
 
+std::uint64_t log_bytes_max(const Identity& identity, std::span<const SegmentFile> segments) noexcept {
+  std::uint64_t bytes = 0;
+  for (const SegmentFile& segment : segments) {
+    const bool goes_on = segment.state == HeaderState::whole && segment.header.generation >= identity.first_generation;
+    if (goes_on) bytes += segment.bytes;
+  }
+  return bytes;
+}
+
 Result<LogEnd> replay(const std::filesystem::path& directory, const Identity& identity, std::span<SegmentFile> segments,
-                      const Apply& apply) {
-  return Replay(directory, identity, segments, apply).run();
+                      const Apply& apply, const Help& help, const Passed& passed) {
+  return Replay(directory, identity, segments, apply, help, passed).run();
 }
 
 }  // namespace actable::wal

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "wal/delivery.h"
 #include "wal/format.h"
 #include "wal/identity.h"
 #include "wal/segments.h"
@@ -47,15 +48,21 @@ struct LogEnd {
   std::vector<std::size_t> live;
 };
 
-/// Takes a record; fails to stop the replay with that error.
-using Apply = std::function<Result<void>(const LogRecord&)>;
+/// Told of bytes of the log's files that were read, or need not be.
+using Passed = std::function<void(std::uint64_t bytes)>;
+
+/// Bytes of the files that a log may go through, at most.
+[[nodiscard]] std::uint64_t log_bytes_max(const Identity& identity, std::span<const SegmentFile> segments) noexcept;
 
 /// Delivers every record below the last cut, in the order of the log, which is
-/// not that of the numbers. `directory` is where the segments should be. Fails with
+/// not that of the numbers; with `help` a long log's in any order, by several threads,
+/// all of which have ended when it returns. A long log is read ahead. `directory` is
+/// where the segments should be. Fails with
 ///   corrupt   naming file, offset and what to do; records may have been delivered
 ///   io_error
 ///   or what `apply` failed with
 [[nodiscard]] Result<LogEnd> replay(const std::filesystem::path& directory, const Identity& identity,
-                                    std::span<SegmentFile> segments, const Apply& apply);
+                                    std::span<SegmentFile> segments, const Apply& apply, const Help& help = {},
+                                    const Passed& passed = {});
 
 }  // namespace actable::wal

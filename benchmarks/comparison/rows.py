@@ -19,6 +19,8 @@ BUSY_THREADS = 100
 WRITERS = 8
 SENDERS = 4
 LARGE_VALUE = 1024
+# Loading others with that many keys takes most of the time.
+BIG_OPENINGS = 3
 # Rounds of overwriting. What the first ones take, for the log's way to the disk
 # and for replaced records, has its limits; what the later ones add is creep, and
 # more than this is not the noise of the allocator.
@@ -302,6 +304,37 @@ def opening(scale, program):
                 max(runs.median("close_s", "openclose") * 1e3 - sync_ms, 0), 10, unit="ms", at_most=True)
 
 
+def beside(runs, benchmark, engines):
+    """What others open in a second, of the same data in the same run."""
+    rates = {engine: runs.rate(benchmark, engine) for engine in engines}
+    said = [f"{engine} {rate / 1e6:.2f}" for engine, rate in rates.items() if rate is not None]
+    return "beside it, in M/s: " + ", ".join(said) if said else ""
+
+
+def recovery(scale, program):
+    """Opening again what was closed, with the system's cache emptied of it as far as that goes."""
+    others = ("rocksdb", "leveldb", "redis", "lmdb")
+    ways = (("recovercheckpoint", "from a checkpoint", 3), ("recoverlog", "from the log alone", 2))
+    runs = program.run(["recover"], ["actable", *others], num=scale.big, threads=DISK_THREADS,
+                       repeat=min(scale.repeat, BIG_OPENINGS))
+    for benchmark, way, must in ways:
+        yield Check(f"opening {keys_text(scale.big)} {way}", scaled(runs.rate(benchmark), 1e-6), must,
+                    unit="M records/s", note=beside(runs, benchmark, others))
+    large = program.run(["recover"], num=scale.num, value_size=LARGE_VALUE, threads=DISK_THREADS, repeat=scale.repeat)
+    disk = large.median("mb_per_s", "diskread", "disk")
+    for benchmark, way, _ in ways:
+        yield Check(f"opening values of 1 KiB {way}, of the disk's sequential {disk:.0f} MB/s",
+                    scaled(ratio(large.median("opened_mb_per_s", benchmark), disk), 100), 70, unit="%")
+    small = min(scale.num, 100_000)
+    some = program.run(["recover"], num=small, value_size=LARGE_VALUE, threads=DISK_THREADS, repeat=scale.repeat)
+    least = program.run(["recover"], num=1, repeat=scale.repeat)
+    for benchmark, way, _ in ways:
+        yield Check(f"opening {keys_text(small)} of 1 KiB {way}", scaled(some.median("seconds", benchmark), 1e3), 150,
+                    unit="ms", at_most=True)
+        yield Check(f"opening a store of one key {way}", scaled(least.median("seconds", benchmark), 1e3), 20, unit="ms",
+                    at_most=True)
+
+
 def slow_disk(scale, program):
     runs = program.run(["readwhilewriting"], num=min(scale.num, 200_000), value_size=LARGE_VALUE, threads=1,
                        writers=WRITERS, duration=scale.seconds, repeat=scale.repeat)
@@ -332,5 +365,6 @@ ROWS = {
     "idle": idle,
     "actors": actors,
     "opening": opening,
+    "recovery": recovery,
     "slow-disk": slow_disk,
 }

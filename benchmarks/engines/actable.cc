@@ -22,6 +22,7 @@ EngineKind actable_kind() {
   return {.name = "actable",
           .about = ACTABLE_BENCH_VERSION,
           .has_log = true,
+          .has_checkpoint = true,
           .key_bytes_max = actable::k_key_bytes_max,
           .open = [](const EngineOptions& options) -> std::unique_ptr<Engine> {
             return std::make_unique<ActableEngine>(options);

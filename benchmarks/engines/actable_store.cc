@@ -45,6 +45,13 @@ void fail_actable(std::string_view doing, const actable::Error& error) {
 actable::Options actable_options(const EngineOptions& options) {
   actable::Options result;
   if (options.durability != Durability::none) result.directory = options.directory;
+  if (options.opening) {
+    result.progress = [tell = options.opening](const actable::RecoveryProgress& at) {
+      std::optional<double> left_s;
+      if (at.left) left_s = std::chrono::duration<double>(*at.left).count();
+      tell({at.bytes_read, at.bytes_total, left_s});
+    };
+  }
   return result;
 }
 
@@ -61,6 +68,15 @@ void ActableStore::attach(actable::Store& store) {
 
 void ActableStore::settle() {
   if (logged_) (void)value_or_failure(store_->sync(), "sync");
+}
+
+void ActableStore::checkpoint() {
+  if (auto written = store_->checkpoint(); !written) fail_actable("checkpoint", written.error());
+}
+
+std::optional<std::uint64_t> ActableStore::opened_bytes() {
+  const actable::RecoveryStats recovery = store_->stats().recovery;
+  return recovery.log_bytes + recovery.checkpoint_bytes;
 }
 
 std::optional<std::uint64_t> ActableStore::memory_bytes() {

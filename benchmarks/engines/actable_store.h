@@ -33,6 +33,8 @@ class ActableStore : public Engine {
   void settle() override;
   std::optional<std::uint64_t> memory_bytes() override;
   Counters counters() override;
+  void checkpoint() override;
+  std::optional<std::uint64_t> opened_bytes() override;
 
  protected:
   explicit ActableStore(const EngineOptions& options) : logged_(options.durability != Durability::none) {}

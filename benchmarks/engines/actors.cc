@@ -238,6 +238,7 @@ class TasksEngine final : public ActorsEngine {
                    "; scheduler.max-threads = cores, max-throughput = " + std::to_string(k_messages_a_turn) +
                    ", work-stealing.moderate-poll-attempts = 10, relaxed-sleep-duration = 50ms",
           .has_log = true,
+          .has_checkpoint = true,
           .has_actors = true,
           .key_bytes_max = actable::k_key_bytes_max,
           .open = open};

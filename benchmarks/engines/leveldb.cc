@@ -12,6 +12,8 @@ namespace {
 /// is measured.
 constexpr std::size_t k_cache_bytes = std::size_t{1} << 30;
 constexpr std::size_t k_memtable_bytes = std::size_t{64} << 20;
+/// The most that it takes; what goes beyond is moved to files all the same.
+constexpr std::size_t k_memtable_bytes_max = std::size_t{1} << 30;
 
 leveldb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -52,7 +54,7 @@ class LevelEngine : public Engine {
     db_options.create_if_missing = true;
     db_options.block_cache = cache_.get();
     db_options.filter_policy = filter_.get();
-    db_options.write_buffer_size = k_memtable_bytes;
+    db_options.write_buffer_size = options.keep_in_log ? k_memtable_bytes_max : k_memtable_bytes;
     db_options.compression = leveldb::kNoCompression;
     leveldb::DB* db = nullptr;
     check(leveldb::DB::Open(db_options, options.directory.string(), &db), "Open");

@@ -107,6 +107,9 @@ class LmdbEngine : public Engine {
     return std::make_unique<LmdbSession>(env_, table_);
   }
 
+  /// There is nothing to load: its file is its memory.
+  void checkpoint() override { settle(); }
+
   void settle() override { check(mdb_env_sync(env_, 1), "mdb_env_sync"); }
 
  private:
@@ -140,6 +143,7 @@ EngineKind lmdb_kind() {
                    std::to_string(MDB_VERSION_PATCH) +
                    ", MDB_WRITEMAP, a transaction a write; MDB_NOSYNC unless durability is sync",
           .has_log = true,
+          .has_checkpoint = true,
           .key_bytes_max = k_lmdb_key_bytes_max,
           .open = [](const EngineOptions& options) -> std::unique_ptr<Engine> {
             return std::make_unique<LmdbEngine>(options);

@@ -24,6 +24,8 @@ namespace {
 constexpr std::size_t k_pipeline = 64;
 constexpr auto k_look_again = std::chrono::milliseconds(2);
 constexpr const char* k_server = "redis-server";
+constexpr const char* k_snapshot_file = "dump.rdb";
+constexpr const char* k_log_directory = "appendonlydir";
 
 struct FreeContext {
   void operator()(redisContext* context) const noexcept { redisFree(context); }
@@ -187,6 +189,8 @@ class RedisEngine : public Engine {
     follow(before);
   }
 
+  void checkpoint() override { (void)control_.ask("SAVE"); }
+
   std::optional<std::uint64_t> memory_bytes() override {
     if (!empty_bytes_) return std::nullopt;
     const std::uint64_t used = used_bytes();
@@ -198,7 +202,10 @@ class RedisEngine : public Engine {
     if (socket_.size() >= sizeof(sockaddr_un::sun_path)) {
       throw Failure("redis: the path of its socket is too long (" + socket_ + "); choose a shorter --dir");
     }
-    const bool logs = options.durability != Durability::none;
+    // A server that has a log loads that and not the snapshot.
+    const bool has_snapshot = std::filesystem::exists(options.directory / k_snapshot_file);
+    if (has_snapshot) std::filesystem::remove_all(options.directory / k_log_directory);
+    const bool logs = options.durability != Durability::none && !has_snapshot;
     return {find_program(k_server).value_or(k_server).string(),
             "--port",
             "0",
@@ -305,6 +312,7 @@ EngineKind redis_kind() {
                    ", a server of its own on a Unix socket, pipelines of 64 but where synchronous or at a --rate; "
                    "appendfsync everysec, always where durability is sync, no log where it is none",
           .has_log = true,
+          .has_checkpoint = true,
           .own_process = true,
           .key_bytes_max = k_no_limit,
           .open = [](const EngineOptions& options) -> std::unique_ptr<Engine> {

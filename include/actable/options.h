@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 namespace actable {
@@ -48,6 +49,18 @@ enum class LogIo {
   io_uring,
   /// `pwrite` and `fdatasync` from the log's thread.
   pwrite,
+};
+
+/// How far the opening of a store has come.
+struct RecoveryProgress {
+  /// Of the checkpoint's and the log's files. Grows from one report to the next.
+  std::uint64_t bytes_read = 0;
+  /// The same in every report of one opening. The last of the log's files may end
+  /// before its end, so that the rest is then read at once.
+  std::uint64_t bytes_total = 0;
+  /// What the rest will take, judged by what came before; empty before anything was
+  /// read.
+  std::optional<std::chrono::milliseconds> left{};
 };
 
 /// What a store is opened with. Every field has a default that suits a service
@@ -148,6 +161,13 @@ struct Options {
   /// `Store::open` refuses it with `unsupported`, and a store without a directory
   /// with `invalid_argument`.
   bool debug_socket = false;
+
+  /// Told how far the opening has come, some ten times a second at most, and once at its
+  /// end, when all is read. Called from any thread, one at a time, while `open` has not
+  /// returned; the opening waits for it, so it should be short. Must not call the store,
+  /// and not throw. A store without a directory has nothing to read, and calls nothing.
+  /// Empty: nothing is told.
+  std::function<void(const RecoveryProgress&)> progress{};
 
   /// Called for what an operator should know: recovery, a failing disk. May be
   /// called from any thread, the log's own among them; must not call the store, and not throw.

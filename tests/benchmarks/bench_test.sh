@@ -49,7 +49,7 @@ expect_at_least() { # WHAT VALUE MIN
 # Those that take their time or the disk's have tests of their own.
 test_every_benchmark() {
   local benchmark list
-  list=$(all_benchmarks | grep -vE '^(disk.*|idle|openclose|actor.*|analytics)$' | paste -sd ,)
+  list=$(all_benchmarks | grep -vE '^(disk.*|idle|openclose|recover|actor.*|analytics)$' | paste -sd ,)
   for options in "--threads=1" "--threads=3"; do
     expect_status 0 "${tiny[@]}" "$options" --benchmarks="$list"
     for benchmark in ${list//,/ }; do
@@ -95,6 +95,27 @@ test_openclose() {
   expect_line '^openclose +\[actable, 1 thread\] .* open [0-9.]+ [nmu]?s, close [0-9.]+ [nmu]?s'
   [[ $(field "$work/out.csv" ops openclose actable) == 3 ]] || fail "not 3 openings"
   expect_between "closing" "$(field "$work/out.csv" close_s openclose actable)" 0.000001 60
+}
+
+# Opening again: every key is checked, or the program fails.
+test_recover() {
+  local engine benchmark
+  expect_status 0 --num=500 --dir="$work" --duration=0.01 --benchmarks=recover,readrandom --csv="$work/out.csv" \
+    --engines="$(all_engines | grep -E '^(actable|actors|rocksdb|leveldb|lmdb)$' | paste -sd ,)"
+  expect_line '^diskread +\[disk, 1 thread\] .* MB/s  p50 '
+  for benchmark in recoverlog recovercheckpoint; do
+    expect_line "^$benchmark +\[actable, 1 thread\] .* open [0-9.]+ [nmu]?s, close [0-9.]+ [nmu]?s, [0-9.]+ MB of files at [0-9]+ MB/s, [0-9]+ % of them cached before"
+    [[ $(field "$work/out.csv" ops $benchmark actable) == 500 ]] || fail "not 500 keys"
+    # Keys and values, what goes with them, and a little more.
+    expect_between "bytes of $benchmark" "$(field "$work/out.csv" opened_bytes $benchmark actable)" $((500 * 116)) $((1 << 20))
+    expect_between "the part in the cache" "$(field "$work/out.csv" opened_cached $benchmark actable)" 0 1
+    expect_at_least "the rate" "$(field "$work/out.csv" opened_mb_per_s $benchmark actable)" 0.001
+  done
+  for engine in rocksdb leveldb; do
+    all_engines | grep -qx $engine || continue
+    expect_line "^recoverlog +\[$engine, 1 thread\]"
+    expect_line "^recovercheckpoint \[$engine\] : $engine has no checkpoint of everything that it would load"
+  done
 }
 
 # What an engine and the process say of themselves while threads run.
@@ -168,6 +189,9 @@ test_progress() {
   output=$(script -qec "$command" /dev/null)
   expect_line $'\r\033\\[K''mixed50 \[actable\] +[0-9]+ %  [0-9.]+ M ops/s'
   expect_line $'\r\033\\[K''mixed50 +\[actable, 1 thread\] +: '
+  command="$program --num=500 --dir='$work' --benchmarks=recoverlog"
+  output=$(script -qec "$command" /dev/null)
+  expect_line $'\r\033\\[K''recoverlog \[actable\]  opening  100 % of [0-9]+ MB  0.0 s left'
 }
 
 test_open_loop() {
@@ -242,7 +266,8 @@ test_interrupt() {
 test_redis() {
   all_engines | grep -qx redis || { echo "skipped: redis is not in this build, or has no server here"; exit 77; }
   expect_status 0 "${tiny[@]}" --engines=redis --benchmarks=fillrandom,recover,readrandom,fillsync
-  expect_line '^recover +\[redis, 1 thread\] .*open .*, close '
+  expect_line '^recoverlog +\[redis, 1 thread\] .*open .*, close .*cached before'
+  expect_line '^recovercheckpoint +\[redis, 1 thread\] .*open .*, close .*cached before'
   expect_status 2 --engines=redis --benchmarks=idle
   expect_line 'redis runs in a process of its own'
 

@@ -70,6 +70,15 @@ TEST_CASE("only the benchmarks of YCSB are Zipf where nothing is said") {
   CHECK_FALSE(accepted({"--distribution=uniform"}).zipf(*bench::find_workload("ycsb-a")));
 }
 
+TEST_CASE("recover is what the disk reads and both ways of opening again, each for engines that have it") {
+  const Settings settings = accepted({"--benchmarks=recover", "--engines=actable"});
+  REQUIRE(settings.benchmarks.size() == 3);
+  CHECK(settings.benchmarks[0]->name == "diskread");
+  CHECK(settings.benchmarks[1]->name == "recoverlog");
+  CHECK(settings.benchmarks[2]->name == "recovercheckpoint");
+  CHECK(says(refused({"--engines=sharded", "--benchmarks=recovercheckpoint"}), "nothing that could be opened again"));
+}
+
 TEST_CASE("diskprobe is both benchmarks of the disk, which need no engine that can") {
   const Settings settings = accepted({"--benchmarks=diskprobe", "--engines=sharded", "--durability=sync"});
   REQUIRE(settings.benchmarks.size() == 2);
@@ -130,7 +139,7 @@ TEST_CASE("values out of range are refused with the range") {
 
 TEST_CASE("a mix that cannot be says what can") {
   CHECK(says(refused({"--engines=sharded", "--durability=sync"}), "run it with --durability=none or async"));
-  CHECK(says(refused({"--engines=sharded", "--benchmarks=recover"}), "nothing that could be opened again"));
+  CHECK(says(refused({"--engines=sharded", "--benchmarks=recoverlog"}), "nothing that could be opened again"));
   CHECK(says(refused({"--benchmarks=ycsb-e"}), "until there are ordered spaces"));
   CHECK(says(refused({"--plot=rates.png"}), "name the file rates.png.svg"));
   CHECK(says(refused({"--num=3", "--threads=4"}), "more --threads than --num"));

@@ -49,7 +49,7 @@ constexpr auto k_source_calls = std::to_array<SourceCall>({
     {"store/restore.cc", "files_.remove(path)", "recovering: remove part"},
     {"store/recovery.cc", "files_.prepare_directory(", "creating: prepare"},
     {"store/recovery.cc", "files_.lock(", "creating: lock"},
-    {"wal/frame_reader.cc", "file_.read(offset, window_)", "recovering: read segment's content"},
+    {"wal/frame_reader.cc", "file_.read(offset, *window_)", "recovering: read segment's content"},
     {"wal/frame_writer.cc", "queue_->submit_write(", "running: queue write segment"},
     {"wal/frame_writer.cc", "queue_->submit_sync(", "running: queue sync segment"},
     {"wal/identity.cc", "files.remove(aside)", "creating: remove STORE.new"},
