@@ -36,6 +36,8 @@ struct Recovery {
   /// and nothing is on disk.
   std::function<Result<Basis>(const Identity& identity, bool fresh)> begin;
   Apply apply;
+  /// Told when all is read and nothing has been changed; fails to leave it so.
+  std::function<Result<void>()> changing{};
   /// As WriterConfig::aside, from the end of opening to that of closing.
   std::function<bool()> aside{};
 };
@@ -136,6 +138,12 @@ class Log {
   /// Lets go of segments that hold only frames before `frame_number`: they are
   /// used again. For checkpoints that hold what those frames held.
   void release_before(std::uint64_t frame_number);
+
+  /// As Writer::hold_segments and Writer::end_hold.
+  void hold_segments() { writer_->hold_segments(); }
+  void end_hold() noexcept { writer_->end_hold(); }
+  /// As Writer::marker_on_disk.
+  [[nodiscard]] std::uint64_t marker_on_disk() const noexcept { return writer_->marker_on_disk(); }
 
   /// The number that the next frame will have, a moment ago at the latest.
   [[nodiscard]] std::uint64_t next_frame() const noexcept { return writer_->next_frame(); }
