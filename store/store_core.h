@@ -22,6 +22,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -108,6 +109,9 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<Checkpointed> step_checkpoint();
   [[nodiscard]] Checkpointer& checkpointer() noexcept { return checkpointer_; }
 
+  /// Fails as `Store::backup`.
+  [[nodiscard]] Result<BackupStats> backup(const std::filesystem::path& directory);
+
   /// True from opening to closing. For pinned callers: while it is, what they use
   /// stays.
   [[nodiscard]] bool is_open() const noexcept { return state_.load(std::memory_order_acquire) == State::open; }
@@ -184,7 +188,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   // Opening (recovery.cc).
   [[nodiscard]] Result<void> start();
-  [[nodiscard]] Result<void> start_log();
+  [[nodiscard]] Result<void> start_log(bool is_backup);
   [[nodiscard]] Result<void> apply(ThreadContext& context, const wal::LogRecord& record);
   /// A key's version that was found, unless the table holds a newer one.
   [[nodiscard]] Result<void> put_recovered(ThreadContext& context, SpaceCore& space, std::uint64_t hash,

@@ -35,7 +35,7 @@ Result<std::optional<ReadFrame>> FrameReader::frame_at(std::uint64_t offset) {
   auto frame = bytes_at(offset, k_frame_header_bytes + header->payload_bytes);
   if (!frame) return std::unexpected(frame.error());
   if (!frame_whole(*header, store_id_, *frame)) return std::nullopt;
-  return ReadFrame{*header, frame->subspan(k_frame_header_bytes)};
+  return ReadFrame{*header, frame->subspan(k_frame_header_bytes), *frame};
 }
 
 Result<bool> FrameReader::blank_at(std::uint64_t offset) {

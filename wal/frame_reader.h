@@ -16,6 +16,8 @@ namespace actable::wal {
 struct ReadFrame {
   FrameHeader header;
   std::span<const std::byte> payload;
+  /// Header and payload, without the padding.
+  std::span<const std::byte> bytes;
 };
 
 /// Reads a segment's frames through a window of the file.
