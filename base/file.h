@@ -166,6 +166,12 @@ class FileSystem {
   /// True when it was made. A made directory is durable on return.
   [[nodiscard]] virtual Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) = 0;
 
+  /// The path made absolute, without links, `.` and `..`: two names of one thing come to
+  /// the same, where it is there. What of it is not there stays as it is. Fails with io_error.
+  [[nodiscard]] virtual Result<std::filesystem::path> resolve(const std::filesystem::path& path) {
+    return path.lexically_normal();
+  }
+
   /// Takes the directory for this process, through a file `LOCK` in it that
   /// holds the process number. Waits a few seconds for the writes of a process
   /// that has died (`WriteQueue::hold`). Fails with `locked`, naming that

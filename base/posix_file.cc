@@ -250,6 +250,16 @@ class PosixFileSystem final : public FileSystem {
 
   Result<void> sync_directory(const fs::path& directory) override { return sync_directory_at(directory); }
 
+  Result<fs::path> resolve(const fs::path& path) override {
+    std::error_code reason;
+    // Of a relative path the part that is there may be none.
+    const fs::path whole = fs::absolute(path, reason);
+    fs::path resolved = reason ? fs::path{} : fs::weakly_canonical(whole, reason);
+    if (reason) return std::unexpected(io_error("find out what is", path, reason.value()));
+    // "store/" names the directory "store".
+    return resolved.has_filename() ? resolved : resolved.parent_path();
+  }
+
   Result<bool> prepare_directory(const fs::path& directory, bool create) override;
   Result<std::unique_ptr<DirectoryLock>> lock(const fs::path& directory) override;
   Result<std::unique_ptr<WriteQueue>> make_queue(LogIo kind) override;

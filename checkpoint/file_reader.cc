@@ -57,12 +57,11 @@ Result<FileReader::Block> FileReader::block_at(std::uint64_t offset, std::uint64
                                             ": a kind of block that this build does not know; "
                                             "open it with a newer version");
   }
-  return Block{
-      *header, {block->bytes.subspan(k_block_header_bytes, header->payload_bytes), std::move(block->memory)}, *sum};
+  return Block{*header, *std::move(block), *sum};
 }
 
 Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const Take& take) {
-  std::span<const std::byte> rest = block.payload.bytes;
+  std::span<const std::byte> rest = block.payload();
   const bool piece = (block.header.flags & BlockHeader::k_piece) != 0;
   if (piece) {
     pieces_.insert(pieces_.end(), rest.begin(), rest.end());
@@ -85,7 +84,7 @@ Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const
   return {};
 }
 
-Result<void> FileReader::read(const Take& take, const Passed& passed) {
+Result<void> FileReader::open() {
   auto file = files_.open(path_, {.direct = true});
   if (!file) {
     if (file.error().code != ErrorCode::not_found) return std::unexpected(file.error());
@@ -103,17 +102,43 @@ Result<void> FileReader::read(const Take& take, const Passed& passed) {
     ahead_ = std::make_unique<base::ReadAhead>(1);
     ahead_->add(*file_, 0, entry_.bytes);
   }
+  return {};
+}
+
+/// Returns where the blocks end; they are those that the manifest speaks of.
+template <class F>
+Result<std::uint64_t> FileReader::each_block(F&& take) {
+  if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
   std::uint64_t offset = 0, checksum = 0, blocks = 0;
   for (; offset < entry_.bytes; ++blocks) {
     auto block = block_at(offset, blocks);
     if (!block) return std::unexpected(block.error());
-    if (auto delivered = deliver(*block, offset, take); !delivered) return delivered;
+    if (auto taken = take(*block, offset); !taken) return std::unexpected(std::move(taken.error()));
     offset += block_bytes(block->header.payload_bytes);
-    if (passed) passed(block_bytes(block->header.payload_bytes));
     checksum = next_checksum(checksum, block->sum);
   }
-  const bool as_said = blocks == entry_.blocks && records_ == entry_.records && checksum == entry_.checksum;
-  if (!as_said || !pieces_.empty()) return corrupt(offset, "the file is not the one that the checkpoint names");
+  if (blocks != entry_.blocks || checksum != entry_.checksum) return not_the_one(offset);
+  return offset;
+}
+
+std::unexpected<Error> FileReader::not_the_one(std::uint64_t offset) const {
+  return corrupt(offset, "the file is not the one that the checkpoint names");
+}
+
+Result<void> FileReader::read(const Take& take, const Passed& passed) {
+  const auto end = each_block([&](const Block& block, std::uint64_t offset) -> Result<void> {
+    auto delivered = deliver(block, offset, take);
+    if (delivered && passed) passed(block.whole.bytes.size());
+    return delivered;
+  });
+  if (!end) return std::unexpected(end.error());
+  if (records_ != entry_.records || !pieces_.empty()) return not_the_one(*end);
+  return {};
+}
+
+Result<void> FileReader::read_blocks(const TakeBlock& take) {
+  const auto end = each_block([&](const Block& block, std::uint64_t) { return take(block.whole.bytes); });
+  if (!end) return std::unexpected(end.error());
   return {};
 }
 

@@ -37,13 +37,26 @@ class FileReader {
   ///   or what `take` failed with
   [[nodiscard]] Result<void> read(const Take& take, const Passed& passed = {});
 
+  /// Takes a block as it is in the file, from its header to its padding; as `Take`.
+  using TakeBlock = std::function<Result<void>(std::span<const std::byte>)>;
+  /// As `read`, with the blocks and not their records, which are not looked at.
+  [[nodiscard]] Result<void> read_blocks(const TakeBlock& take);
+
  private:
   struct Block {
     BlockHeader header;
-    base::FileView payload;
+    base::FileView whole;
     std::uint64_t sum;
+
+    [[nodiscard]] std::span<const std::byte> payload() const noexcept {
+      return whole.bytes.subspan(k_block_header_bytes, header.payload_bytes);
+    }
   };
 
+  [[nodiscard]] Result<void> open();
+  template <class F>
+  [[nodiscard]] Result<std::uint64_t> each_block(F&& take);
+  [[nodiscard]] std::unexpected<Error> not_the_one(std::uint64_t offset) const;
   [[nodiscard]] Result<Block> block_at(std::uint64_t offset, std::uint64_t number);
   [[nodiscard]] Result<base::FileView> bytes_at(std::uint64_t offset, std::size_t bytes);
   [[nodiscard]] Result<void> deliver(const Block& block, std::uint64_t offset, const Take& take);

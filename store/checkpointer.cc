@@ -391,7 +391,11 @@ Result<void> Checkpointer::publish(wal::Log& log) {
   // Both checkpoints are whole, and the new one counts.
   ACTABLE_FAIL_POINT("checkpoint.published");
   part_.file.reset();
-  const checkpoint::Manifest before = std::exchange(manifest_, std::move(next));
+  checkpoint::Manifest before;
+  {
+    const std::lock_guard lock(holds_mutex_);
+    before = std::exchange(manifest_, std::move(next));
+  }
   remove_unnamed(before);
   log.release_before(manifest_.first_frame(), spare_log_bytes());
   const std::lock_guard lock(told_mutex_);
@@ -414,11 +418,43 @@ void Checkpointer::remove_unnamed(const checkpoint::Manifest& before) noexcept {
   for (const checkpoint::FileEntry& file : before.files) {
     if (manifest_.file(file.number) != nullptr) continue;
     (void)guarded("removing a file", [&]() -> Result<void> {
-      return files_.remove(store_.options().directory / checkpoint::file_name(file.number));
+      if (!keep_for_holds(file.number)) remove_file(file.number);
+      return {};
     });
     // Of several files some are gone.
     ACTABLE_FAIL_POINT("checkpoint.file.removed");
   }
+}
+
+bool Checkpointer::keep_for_holds(std::uint64_t file) {
+  const std::lock_guard lock(holds_mutex_);
+  if (holds_ != 0) kept_files_.push_back(file);
+  return holds_ != 0;
+}
+
+void Checkpointer::remove_file(std::uint64_t number) noexcept {
+  (void)guarded("removing a file", [&]() -> Result<void> {
+    return files_.remove(store_.options().directory / checkpoint::file_name(number));
+  });
+}
+
+checkpoint::Manifest Checkpointer::hold() {
+  const std::lock_guard lock(holds_mutex_);
+  checkpoint::Manifest held = manifest_;
+  ++holds_;
+  return held;
+}
+
+void Checkpointer::end_hold() noexcept {
+  std::vector<std::uint64_t> files;
+  {
+    const std::lock_guard lock(holds_mutex_);
+    if (--holds_ != 0) return;
+    files.swap(kept_files_);
+  }
+  // A closed store's directory may be somebody else's by now, who removes them on opening.
+  if (!store_.is_open()) return;
+  for (const std::uint64_t file : files) remove_file(file);
 }
 
 void Checkpointer::abandon_part() noexcept {

@@ -139,6 +139,11 @@ class Checkpointer {
   /// caller that is still pinned for that write.
   void forbid() noexcept { forbidden_.store(true, std::memory_order_release); }
 
+  /// The manifest of the checkpoint that there is now; without files where there is none.
+  /// Its files stay until `end_hold` has been called as often, though passes go on.
+  [[nodiscard]] checkpoint::Manifest hold();
+  void end_hold() noexcept;
+
   /// Ends a pass that is under way with its next step.
   void cancel() noexcept;
   /// Ends a pass that is under way, and all steps, at once. Before the log is closed.
@@ -194,6 +199,8 @@ class Checkpointer {
   [[nodiscard]] checkpoint::Manifest next_manifest() const;
   [[nodiscard]] std::uint64_t spare_log_bytes() const;
   void remove_unnamed(const checkpoint::Manifest& before) noexcept;
+  [[nodiscard]] bool keep_for_holds(std::uint64_t file);
+  void remove_file(std::uint64_t number) noexcept;
   void abandon_part() noexcept;
   void end_pass(Result<void> outcome) noexcept;
 
@@ -218,6 +225,11 @@ class Checkpointer {
   // Whose step it is.
   Stage stage_ = Stage::resting;
   checkpoint::Manifest manifest_;
+  // Held where another than the step's thread looks: the manifest is exchanged under it.
+  std::mutex holds_mutex_;
+  unsigned holds_ = 0;
+  // Files that no manifest names, to be removed when nobody holds any.
+  std::vector<std::uint64_t> kept_files_;
   std::set<std::uint64_t> file_numbers_;
   std::uint64_t file_number_last_ = 0;
   unsigned groups_a_part_ = checkpoint::k_groups;

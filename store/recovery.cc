@@ -2,6 +2,7 @@
 #include "base/park.h"
 #include "base/planted.h"
 #include "base/simulation.h"
+#include "store/backup_record.h"
 #include "store/catalog.h"
 #include "store/checks.h"
 #include "store/space_operations.h"
@@ -46,7 +47,9 @@ Result<void> StoreCore::start() {
   auto locked = files_.lock(options_.directory);
   if (!locked) return std::unexpected(locked.error());
   lock_ = std::move(*locked);
-  if (auto logged = start_log(); !logged) return logged;
+  auto is_backup = holds_backup(files_, options_.directory);
+  if (!is_backup) return std::unexpected(std::move(is_backup.error()));
+  if (auto logged = start_log(*is_backup); !logged) return logged;
   // The new era has begun; nobody has been let in.
   ACTABLE_FAIL_POINT("recovery.log_opened");
   // The thread's context for replaying was made without a log.
@@ -68,7 +71,7 @@ Result<void> StoreCore::start() {
   return {};
 }
 
-Result<void> StoreCore::start_log() {
+Result<void> StoreCore::start_log(bool is_backup) {
   wal::Recovery recovery;
   std::optional<Replaying> own;
   recovery.begin = [this, &own](const wal::Identity& identity, bool fresh) -> Result<wal::Basis> {
@@ -80,6 +83,7 @@ Result<void> StoreCore::start_log() {
     if (!catalog) return std::unexpected(catalog.error());
     return restore(identity, fresh);
   };
+  if (is_backup) recovery.changing = [this] { return forget_backup(files_, options_.directory); };
   recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
   recovery.found = [this](std::uint64_t bytes) { recovery_meter_.expect(bytes); };
   recovery.passed = [this](std::uint64_t bytes) { recovery_meter_.pass(bytes); };

@@ -104,6 +104,12 @@ void Store::cancel_checkpoint() noexcept {
   if (core_ != nullptr) core_->checkpointer().cancel();
 }
 
+Result<BackupStats> Store::backup(const std::filesystem::path& directory) {
+  if (core_ == nullptr) return moved_from();
+  if (!core_->in_opening_process()) return forked();
+  return store::guarded("the backup", [&] { return core_->backup(directory); });
+}
+
 StoreStats Store::stats() const { return core_ == nullptr ? StoreStats{} : core_->stats(); }
 
 Result<void> Store::close() {

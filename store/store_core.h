@@ -23,6 +23,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -113,6 +114,9 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<Checkpointed> step_checkpoint();
   [[nodiscard]] Checkpointer& checkpointer() noexcept { return checkpointer_; }
 
+  /// Fails as `Store::backup`.
+  [[nodiscard]] Result<BackupStats> backup(const std::filesystem::path& directory);
+
   /// True from opening to closing. For pinned callers: while it is, what they use
   /// stays.
   [[nodiscard]] bool is_open() const noexcept { return state_.load(std::memory_order_acquire) == State::open; }
@@ -190,7 +194,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   // Opening (recovery.cc).
   [[nodiscard]] Result<void> start();
-  [[nodiscard]] Result<void> start_log();
+  [[nodiscard]] Result<void> start_log(bool is_backup);
   /// What a thread that takes the log's records has at hand.
   struct Replaying {
     ThreadContext& context;

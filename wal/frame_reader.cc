@@ -42,7 +42,7 @@ Result<std::optional<ReadFrame>> FrameReader::frame_at(std::uint64_t offset) {
   auto frame = bytes_at(offset, k_frame_header_bytes + header->payload_bytes);
   if (!frame) return std::unexpected(frame.error());
   if (!frame_whole(*header, store_id_, frame->bytes)) return std::nullopt;
-  return ReadFrame{*header, {frame->bytes.subspan(k_frame_header_bytes), std::move(frame->memory)}};
+  return ReadFrame{*header, {frame->bytes.subspan(k_frame_header_bytes), std::move(frame->memory)}, frame->bytes};
 }
 
 Result<bool> FrameReader::blank_at(std::uint64_t offset) {

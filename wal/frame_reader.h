@@ -18,6 +18,8 @@ namespace actable::wal {
 struct ReadFrame {
   FrameHeader header;
   base::FileView payload;
+  /// Header and payload, without the padding; as long as `payload`.
+  std::span<const std::byte> bytes;
 };
 
 /// Reads a segment's frames through a window of the file.

@@ -180,6 +180,9 @@ Result<void> Log::start(const Recovery& recovery) {
     segments.take_over(std::move(live), end.offset, std::move(spare), end.era + 1);
   }
 
+  if (recovery.changing) {
+    if (auto may = recovery.changing(); !may) return may;
+  }
   auto queue = files_.make_queue(options_.log_io);
   if (!queue) return std::unexpected(queue.error());
   if (lock_ != nullptr) (*queue)->hold(*lock_);

@@ -43,6 +43,8 @@ struct Recovery {
   Passed passed{};
   /// Of a long log; empty: only the caller takes records.
   Help help{};
+  /// Told when all is read and nothing has been changed; fails to leave it so.
+  std::function<Result<void>()> changing{};
   /// As WriterConfig::aside, from the end of opening to that of closing.
   std::function<bool()> aside{};
 };
@@ -144,6 +146,12 @@ class Log {
   /// again, as far as the spare ones are `spare_bytes_max` together; those beyond it are
   /// removed. For checkpoints that hold what those frames held.
   void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max);
+
+  /// As Writer::hold_segments and Writer::end_hold.
+  void hold_segments() { writer_->hold_segments(); }
+  void end_hold() noexcept { writer_->end_hold(); }
+  /// As Writer::marker_on_disk.
+  [[nodiscard]] std::uint64_t marker_on_disk() const noexcept { return writer_->marker_on_disk(); }
 
   /// The number that the next frame will have, a moment ago at the latest.
   [[nodiscard]] std::uint64_t next_frame() const noexcept { return writer_->next_frame(); }

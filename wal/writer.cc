@@ -74,6 +74,7 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   // What is void is void for good, and no write has been taken.
   ACTABLE_FAIL_POINT("recovery.marker.synced");
   durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
+  marker_on_disk_.store(synced_marker_frame_, std::memory_order_release);
   direct_io_ = segments_.direct();
   count();
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
@@ -311,6 +312,9 @@ void Writer::sync_completed(Clock::time_point now) {
   segments_.close_full();
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
+  // release: before the durable number is raised, for who asks behind it. That of a clean
+  // close has none.
+  if (syncing_.frame_number != 0) marker_on_disk_.store(syncing_.frame_number, std::memory_order_release);
   unsynced_since_shared_.store(unsynced_since_ ? ticks(*unsynced_since_) : 0, std::memory_order_relaxed);
   sync_took_ = now - sync_began_at_;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(sync_took_).count();
@@ -331,15 +335,23 @@ void Writer::step_release() {
   std::optional<Release> release;
   {
     const std::lock_guard lock(release_mutex_);
+    if (holds_ != 0) return;
     release = std::exchange(release_, std::nullopt);
+    if (!release || release_failed_) return;
+    releasing_.store(true, std::memory_order_relaxed);
   }
-  if (!release || release_failed_) return;
+  carry_out(*release);
+  // release: where the log begins now; pairs with the acquires in `hold_segments`.
+  releasing_.store(false, std::memory_order_release);
+}
+
+void Writer::carry_out(const Release& release) {
   // The log must go on to begin with a segment that is on disk, a marker behind it.
-  const std::uint64_t before = std::min(release->frame_number, synced_marker_frame_);
+  const std::uint64_t before = std::min(release.frame_number, synced_marker_frame_);
   const auto [generation, first_frame] = segments_.beginning_at(before);
   Result<void> published{};
   try {
-    published = release->publish(generation, first_frame);
+    published = release.publish(generation, first_frame);
   } catch (const std::bad_alloc&) {
     published = base::failure(ErrorCode::no_memory, "no memory");
   }

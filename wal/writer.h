@@ -95,6 +95,17 @@ class Writer {
   void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max,
                       std::function<Result<void>(std::uint64_t, std::uint64_t)> publish);
 
+  /// Lets go of no segment until `end_hold` has been called as often; none is being let
+  /// go of when it returns. What was to be is, then.
+  void hold_segments();
+  void end_hold() noexcept;
+
+  /// A marker that is on disk, with all frames before it. It covers the durable number
+  /// that was read before this call.
+  [[nodiscard]] std::uint64_t marker_on_disk() const noexcept {
+    return marker_on_disk_.load(std::memory_order_acquire);
+  }
+
   /// In place of those in the configuration, from now on.
   void set_intervals(std::chrono::nanoseconds write, std::chrono::nanoseconds sync) noexcept;
 
@@ -170,6 +181,8 @@ class Writer {
   void step_release();
   void step_surplus();
   void count() noexcept;
+  struct Release;
+  void carry_out(const Release& release);
   void step_prewrite();
   void step_idle();
   void step_aside();
@@ -258,6 +271,10 @@ class Writer {
   };
   std::mutex release_mutex_;
   std::optional<Release> release_;
+  unsigned holds_ = 0;
+  // The order is being carried out. Set under the mutex; whoever holds looks without it.
+  std::atomic<bool> releasing_{false};
+  std::atomic<std::uint64_t> marker_on_disk_{0};
 
   // Powers of two of a microsecond, up to 16 seconds.
   static constexpr std::size_t k_sync_lengths = 25;

@@ -83,6 +83,17 @@ struct CheckpointStats {
   std::uint64_t bytes = 0;
 };
 
+/// What `Store::backup` has made.
+struct BackupStats {
+  /// Every write numbered below it is in the backup, none at or above it. Opened as a store
+  /// the backup has it as `RecoveryStats::cut`.
+  Seq cut = 0;
+  /// Written now, and there already from an older backup.
+  std::uint64_t copied_bytes = 0;
+  std::uint64_t present_bytes = 0;
+  std::chrono::microseconds duration{0};
+};
+
 struct MemoryStats {
   /// Taken from the operating system for records and tables.
   std::size_t reserved_bytes = 0;

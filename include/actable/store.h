@@ -6,6 +6,7 @@
 #include <actable/space.h>
 #include <actable/stats.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,7 +41,8 @@ class Store {
   ///                     where there is none, or `Options::debug_socket`, which
   ///                     is for `start` in <actable/actors.h>
   ///   corrupt           damage in what was once synced; the message names the
-  ///                     file and the offset. Nothing was changed
+  ///                     file and the offset. Or the directory holds a backup that was
+  ///                     not finished. Nothing was changed
   ///   io_error          the operating system refused; nothing acknowledged
   ///                     was lost
   ///   no_memory         the content does not fit
@@ -136,6 +138,36 @@ class Store {
   /// Ends a checkpoint that is being written, soon; the one before is as it was, but for
   /// parts that were finished. The next is due in five minutes at the soonest.
   void cancel_checkpoint() noexcept;
+
+  /// Makes in `directory` a copy of the logged spaces that opens as a store: an exact prefix
+  /// of the writes, with every write that had returned before this call; where the log has
+  /// failed, with every write that had become durable. Reads, writes and checkpoints go on
+  /// meanwhile. Copies the checkpoint's files, and the log behind them; call `checkpoint`
+  /// before where the log is long. As long as it runs, what is copied stays: files of
+  /// a checkpoint that was replaced, and the log from before it, go when it ends.
+  ///
+  /// The directory is made, or is empty, or holds an older backup of this store, whose place
+  /// the new one takes: then only what that does not have is written, though all of the log is
+  /// read. A file of the checkpoint that the older backup's record names, of the right
+  /// length, is trusted. Until it returns, and after a crash of either machine or a failure, the
+  /// directory is *incomplete*: `open` refuses it, and a backup into it goes on from what
+  /// was finished. So who must have a backup at every moment takes two directories in turn.
+  /// A directory that has been opened as a store holds no backup any more. Backups into several
+  /// directories may run side by side.
+  ///
+  /// Fails, the directory as it was, with
+  ///   invalid_argument  it is the store's own, lies in that or has it inside; it is not
+  ///                     empty, and no backup of this store; it is no directory, or others
+  ///                     may write to it
+  ///   locked            another backup into it is running, or it is open as a store
+  ///   unsupported       the store is pure memory; or a newer version made the backup there
+  /// and, the directory incomplete unless nothing had been written yet, with
+  ///   io_error          the operating system refused, say because that disk is full
+  ///   corrupt           a file of this store, or the older backup's record, is damaged: the
+  ///                     message names file and offset
+  ///   closed, no_memory, overloaded
+  /// This store is as it was in any case.
+  [[nodiscard]] Result<BackupStats> backup(const std::filesystem::path& directory);
 
   [[nodiscard]] StoreStats stats() const;
 

@@ -69,6 +69,7 @@ class FaultyFileSystem final : public base::FileSystem {
   Result<void> remove(const std::filesystem::path& path) override;
   Result<void> sync_directory(const std::filesystem::path& directory) override;
   Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) override;
+  Result<std::filesystem::path> resolve(const std::filesystem::path& path) override { return below_.resolve(path); }
   Result<std::unique_ptr<base::DirectoryLock>> lock(const std::filesystem::path& directory) override;
   Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override;
 

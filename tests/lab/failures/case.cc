@@ -66,6 +66,10 @@ class SparingSimulation final : public base::Simulation {
 /// What a creation of a store that a crash ended can leave.
 test::SimulatedDisk::Image leftover() { return {{"log-00000001", std::vector<std::byte>(64 << 10)}}; }
 
+bool is_unfinished(const Error& error) {
+  return error.code == ErrorCode::corrupt && error.message.find("a backup that was not finished") != std::string::npos;
+}
+
 /// Recovers from the disk of a moment, judges what is there, and writes.
 void recover(std::uint64_t seed, const Moment& moment, const std::string& context, bool print) {
   test::Scheduler scheduler(seed, 16);
@@ -73,13 +77,18 @@ void recover(std::uint64_t seed, const Moment& moment, const std::string& contex
   scheduler.context(context);
   Disk disk(scheduler, moment.image);
   scheduler.run({[&] {
-    Store store = must(store::Access::open_unchecked(script_options(), disk));
+    auto opened = store::Access::open_unchecked(script_options(), disk);
+    if (!opened && moment.before && is_unfinished(opened.error())) return;
+    Store store = must(std::move(opened));
     const Seq cut = store.stats().recovery.cut;
-    const std::string wrong = moment.history.judge(content_of(store), cut);
+    const Content found = content_of(store);
+    const bool as_before = moment.before && moment.before->judge(found, cut).empty();
+    const History& history = as_before ? *moment.before : moment.history;
+    const std::string wrong = history.judge(found, cut);
     require(wrong.empty(), wrong + "; the cut was " + std::to_string(cut));
     Space space = must(store.space("after"));
     const Seq seq = must(space.put("after", "all", {.durability = Durability::sync}));
-    require(seq > moment.history.highest(), "a number was given out again");
+    require(seq > history.highest(), "a number was given out again");
     must(store.close());
   }});
 }
@@ -110,13 +119,14 @@ Came run_case(std::uint64_t seed, const Failing& failing, const std::string& rep
     scheduler.context(context);
     const SparingSimulation sparing(scheduler, context);
     Disk disk(scheduler, leftover());
-    Seam seam(scheduler, disk, failing.call);
+    Disk backup(scheduler);
+    Seam seam(scheduler, disk, backup, failing.call);
     test::allocations::reset();
     test::allocations::watch(
         [&](std::uint64_t number) { scheduler.note("allocation " + std::to_string(number) + " FAILS"); });
     test::allocations::fail(failing.allocation, failing.allocation_for_good);
     scheduler.run({[&] {
-      Client client(scheduler, disk, seam);
+      Client client(scheduler, disk, backup, seam);
       run_script(client);
       moments = client.moments();
     }});

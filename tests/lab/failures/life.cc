@@ -417,6 +417,46 @@ void Client::checkpoint() {
   tolerate("checkpoint", *came.error, false);
 }
 
+/// A backup that was made is judged as a recovery of the store is. The backup's disk is
+/// kept as each crash could leave it: one that was made is the same in all of them.
+void Client::backup() {
+  const auto returned = history_.all_returned();
+  seam_.enter(Phase::backing_up);
+  const Came came = ask("backup", false, [this] { return Came{error_of(store_->backup(k_backup_directory))}; });
+  seam_.enter(Phase::running);
+  compare("backup");
+  History now = history_;
+  // Of a log that has failed what was durable is copied.
+  if (!store_->stats().read_only) now.durable(returned);
+  backup_whole_ = !came.error;
+  for (std::size_t i = 0; i < k_survivals.size(); ++i) {
+    Moment moment{backup_.image(k_survivals[i], scheduler_.random()), now,
+                  std::string("a backup, with a crash that ") + k_survival_names[i] + " survives"};
+    if (came.error) moment.before = backed_up_;
+    moments_.push_back(std::move(moment));
+  }
+  if (!came.error) backed_up_ = std::move(now);
+  if (!came.error || (came.error->code == ErrorCode::io_error && failed_in_this_life())) return;
+  tolerate("backup", *came.error, false);
+}
+
+/// As `Store::open` and `Store::close`, whatever fails: what is left is a backup or a store.
+void Client::open_backup() {
+  if (!backup_whole_) return;
+  Options options = script_options();
+  options.directory = k_backup_directory;
+  seam_.enter(Phase::recovering);
+  const Came came = ask("open the backup", false, [&] {
+    auto opened = store::guarded("opening the store", [&] { return store::Access::open_unchecked(options, seam_); });
+    if (!opened) return Came{std::move(opened).error()};
+    return Came{error_of(opened->close())};
+  });
+  require(seam_.held() == 0, "the backup, closed, keeps files, a queue or the directory's lock");
+  require(!came.error || failed_in_this_life(), "the backup does not open, and nothing had failed");
+  moments_.push_back({backup_.image(Survival::none, scheduler_.random()), backed_up_, "the backup that was opened"});
+  heal();
+}
+
 void Client::leave_behind(const std::string& name) { disk_.put(name, {}); }
 
 }  // namespace actable::lab

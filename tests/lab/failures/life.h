@@ -26,6 +26,8 @@ struct Moment {
   test::SimulatedDisk::Image image;
   History history;
   std::string where;
+  /// Of a backup that failed: it may be refused as unfinished, or be what it was before.
+  std::optional<History> before{};
 };
 
 /// The one user of a store whose calls or allocations fail. Knows what each of
@@ -36,7 +38,8 @@ struct Moment {
 /// Thread safety: *confined* to whoever runs.
 class Client {
  public:
-  Client(test::Scheduler& scheduler, Disk& disk, Seam& seam) : scheduler_(scheduler), disk_(disk), seam_(seam) {}
+  Client(test::Scheduler& scheduler, Disk& disk, Disk& backup, Seam& seam)
+      : scheduler_(scheduler), disk_(disk), backup_(backup), seam_(seam) {}
 
   /// Opens the store. If that fails the disk and the memory are well again
   /// from then on, and the store is opened once more.
@@ -63,6 +66,10 @@ class Client {
   void pause(std::chrono::milliseconds time);
   /// Writes a checkpoint, in parts.
   void checkpoint();
+  /// Copies the store to a directory on another disk.
+  void backup();
+  /// Opens the last backup as a store, if it is a whole one, and closes it.
+  void open_backup();
   /// Puts a file into the directory that a crash might have left of a checkpoint.
   void leave_behind(const std::string& name);
 
@@ -96,8 +103,12 @@ class Client {
 
   test::Scheduler& scheduler_;
   Disk& disk_;
+  Disk& backup_;
   Seam& seam_;
   History history_;
+  /// What the last backup that was made holds; nothing before there was one.
+  History backed_up_;
+  bool backup_whole_ = false;
   /// What readers see.
   Content content_;
   std::optional<Store> store_;

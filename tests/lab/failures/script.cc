@@ -16,8 +16,8 @@ constexpr std::size_t k_oversize = 70'000;
 // its use; three of them are more than the first mapping of the store's memory.
 constexpr std::size_t k_much = 300'000;
 
-/// A store that is made, and a checkpoint that lets the log use its first segments
-/// again.
+/// A store that is made, a checkpoint that lets the log use its first segments again, and
+/// a first backup.
 void first_life(Client& client) {
   client.open();
   client.make_space("gone");
@@ -45,11 +45,13 @@ void first_life(Client& client) {
   client.pause(25ms);
   for (int i = 0; i < 4; ++i) client.put({"t", "filler" + std::to_string(i)}, k_most_of_a_segment);
   client.put({"s", "last"}, 100, k_sync);
+  client.backup();
   client.close();
 }
 
-/// A store that is opened from its checkpoint, has gaps between its writes, grows, and
-/// writes its checkpoint anew.
+/// A store that is opened from its checkpoint, has gaps between its writes, grows,
+/// writes its checkpoint anew, and is copied over its first backup: with another
+/// checkpoint, and with a longer log alone. Then the backup is opened.
 void second_life(Client& client) {
   client.leave_behind("ckpt-00000077");
   client.open(script_options(std::uint64_t{1} << 20));
@@ -69,7 +71,11 @@ void second_life(Client& client) {
   client.erase({"t", "large"});
   client.checkpoint();
   client.put({"t", "much"}, k_much);
+  client.backup();
+  client.put({"t", "more"}, 100);
+  client.backup();
   client.close();
+  client.open_backup();
 }
 
 /// A store that must be there.

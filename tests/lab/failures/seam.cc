@@ -187,38 +187,45 @@ void Seam::name_changed(const std::filesystem::path& path) {
   changed_ = path.filename().string();
 }
 
+Disk& Seam::disk_of(const std::filesystem::path& path) noexcept {
+  return path.native().starts_with(k_backup_directory) ? backup_ : below_;
+}
+
 Result<std::unique_ptr<base::File>> Seam::open(const std::filesystem::path& path, base::OpenMode mode) {
   const Operation operation = mode.create ? Operation::create : Operation::open;
   if (mode.create) name_changed(path);
   return pass({operation, path.filename().string()}, [&]() -> Result<std::unique_ptr<base::File>> {
-    auto below = below_.open(path, mode);
+    auto below = disk_of(path).open(path, mode);
     if (!below) return below;
     return std::make_unique<SeamFile>(*this, std::move(*below));
   });
 }
 
 Result<std::vector<std::string>> Seam::list(const std::filesystem::path& directory) {
-  return pass({locked_ ? Operation::list : Operation::look, {}}, [&] { return below_.list(directory); });
+  return pass({locked_ ? Operation::list : Operation::look, {}}, [&] { return disk_of(directory).list(directory); });
 }
 
 Result<void> Seam::rename(const std::filesystem::path& from, const std::filesystem::path& to) {
   name_changed(to);
-  return pass({Operation::rename, to.filename().string()}, [&] { return below_.rename(from, to); });
+  return pass({Operation::rename, to.filename().string()}, [&] { return disk_of(to).rename(from, to); });
 }
 
 Result<void> Seam::remove(const std::filesystem::path& path) {
-  return pass({Operation::remove, path.filename().string()}, [&] { return below_.remove(path); });
+  return pass({Operation::remove, path.filename().string()}, [&] { return disk_of(path).remove(path); });
 }
 
 Result<void> Seam::sync_directory(const std::filesystem::path& directory) {
-  return pass({Operation::sync_directory, changed_}, [&] { return below_.sync_directory(directory); });
+  return pass({Operation::sync_directory, changed_}, [&] { return disk_of(directory).sync_directory(directory); });
 }
 
 Result<bool> Seam::prepare_directory(const std::filesystem::path& directory, bool create) {
-  return pass({Operation::prepare_directory, {}}, [&] { return below_.prepare_directory(directory, create); });
+  return pass({Operation::prepare_directory, {}},
+              [&] { return disk_of(directory).prepare_directory(directory, create); });
 }
 
-Result<std::unique_ptr<base::DirectoryLock>> Seam::lock(const std::filesystem::path&) {
+Result<std::unique_ptr<base::DirectoryLock>> Seam::lock(const std::filesystem::path& directory) {
+  // A store locks before it asks for its queue; a backup asks for none.
+  queued_ = &disk_of(directory);
   // No name has changed in this life.
   changed_.clear();
   return pass({Operation::lock, {}},
@@ -227,7 +234,7 @@ Result<std::unique_ptr<base::DirectoryLock>> Seam::lock(const std::filesystem::p
 
 Result<std::unique_ptr<base::WriteQueue>> Seam::make_queue(LogIo kind) {
   return pass({Operation::make_queue, {}}, [&]() -> Result<std::unique_ptr<base::WriteQueue>> {
-    auto below = below_.make_queue(kind);
+    auto below = queued_->make_queue(kind);
     if (!below) return below;
     return std::make_unique<SeamQueue>(*this, std::move(*below));
   });

@@ -30,13 +30,17 @@ struct Call {
   std::optional<std::size_t> site;
 };
 
-/// A simulated disk whose n-th call fails. Counts calls by their sites, and
+/// Where backups go: a disk of its own.
+inline constexpr const char* k_backup_directory = "/backup";
+
+/// A simulated disk, and another for backups, whose n-th call fails. Counts calls by their sites, and
 /// what of files, queues and locks the store has not let go of.
 ///
 /// Thread safety: *confined* to whoever runs.
 class Seam final : public base::FileSystem {
  public:
-  Seam(test::Scheduler& scheduler, Disk& below, Order order) : scheduler_(scheduler), below_(below), order_(order) {}
+  Seam(test::Scheduler& scheduler, Disk& below, Disk& backup, Order order)
+      : scheduler_(scheduler), below_(below), backup_(backup), order_(order) {}
 
   void enter(Phase phase) noexcept { phase_ = phase; }
   void heal() noexcept { order_.nth = 0; }
@@ -87,7 +91,13 @@ class Seam final : public base::FileSystem {
   }
 
   test::Scheduler& scheduler_;
+  /// The disk that a path is on.
+  [[nodiscard]] Disk& disk_of(const std::filesystem::path& path) noexcept;
+
   Disk& below_;
+  Disk& backup_;
+  /// The disk whose files the next queue is for.
+  Disk* queued_ = &below_;
   Order order_;
   Phase phase_ = Phase::creating;
   std::vector<Call> calls_;

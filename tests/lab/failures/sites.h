@@ -38,6 +38,8 @@ enum class Phase : std::uint8_t {
   recovering,
   running,
   closing,
+  /// Running, and copied to another directory.
+  backing_up,
 };
 
 /// How a call fails.
