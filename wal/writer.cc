@@ -358,7 +358,7 @@ void Writer::carry_out(const Release& release) {
   if (published) {
     segments_.release_before(before);
     // The log may grow so far again.
-    spare_bytes_max_ = std::max(release->spare_bytes_max, segments_.live_bytes());
+    spare_bytes_max_ = std::max(release.spare_bytes_max, segments_.live_bytes());
     surplus_ = true;
     return;
   }
