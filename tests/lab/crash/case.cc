@@ -135,8 +135,17 @@ void Case::live(const Program& program) {
   Disk disk(scheduler, beginning_ ? beginning_->image : Image{});
   History history;
   history.begin_with(content_, told_);
-  World world{
-      .scheduler = scheduler, .disk = disk, .history = history, .options = lab_options(random_), .serial = serial_};
+  // What is begun anew is another store.
+  if (!beginning_ || !beginning_->image.contains("STORE")) backup_.clear();
+  Disk backup_disk(scheduler, backup_);
+  test::RoutedFiles files({{"/simulated", &disk}, {k_backup_directory, &backup_disk}}, disk);
+  World world{.scheduler = scheduler,
+              .disk = disk,
+              .backup_disk = backup_disk,
+              .files = files,
+              .history = history,
+              .options = lab_options(random_),
+              .serial = serial_};
   crashes_.clear();
   segments_.clear();
   last_image_ = 0;
@@ -152,6 +161,11 @@ void Case::live(const Program& program) {
   scheduler.context(led_here);
   run_clients(program, world);
   mix(scheduler.trace_hash());
+  for (World::Backup& backup : world.backups) {
+    crashes_.push_back({std::move(backup.image), std::move(backup.history), "of nothing: a backup that was made"});
+    ++tally_.backups;
+  }
+  backup_ = backup_disk.image(test::Survival::all, random_);
   serial_ = world.serial;
   tally_.steps += history.size();
   ++tally_.programs;

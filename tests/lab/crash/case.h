@@ -31,6 +31,8 @@ struct Tally {
   std::uint64_t steps = 0;
   /// Segments that were begun in files that the log had let go of.
   std::uint64_t segments_recycled = 0;
+  /// Each opened, judged and gone on with as after a crash.
+  std::uint64_t backups = 0;
 };
 
 /// The lives of one directory. In each a program runs in a simulation, and at
@@ -100,6 +102,8 @@ class Case {
   std::optional<Crash> beginning_;
   Content content_;
   Seq told_ = 0;
+  // What is on the backups' disk: of an older life, or of one that was not gone on with.
+  Image backup_;
 };
 
 }  // namespace actable::lab

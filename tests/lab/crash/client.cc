@@ -23,10 +23,10 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",       "erase",         "batch",         "add",         "drop_space",
-      "sync",      "round",         "rotate",        "reopen",      "checkpoint",
-      "put_sync",  "put_if_absent", "update",        "take",        "compare_and_set",
-      "put_large", "shared_put",    "shared_update", "shared_batch"};
+      "put",       "erase",         "batch",         "add",          "drop_space",
+      "sync",      "round",         "rotate",        "reopen",       "checkpoint",
+      "put_sync",  "put_if_absent", "update",        "take",         "compare_and_set",
+      "put_large", "shared_put",    "shared_update", "shared_batch", "backup"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -42,7 +42,7 @@ Options lab_options(test::Random& random) {
   return options;
 }
 
-void World::open() { store = must(store::Access::open_unchecked(options, disk)); }
+void World::open() { store = must(store::Access::open_unchecked(options, files)); }
 
 void World::make_spaces(Seq above) {
   for (const char* name : k_spaces) {
@@ -103,6 +103,8 @@ void Client::take_step(Step step) {
       return reopen();
     case Step::checkpoint:
       return checkpoint();
+    case Step::backup:
+      return backup();
   }
 }
 
@@ -271,6 +273,19 @@ void Client::checkpoint() {
   // Of the few keys here a part holds a few.
   core.checkpointer().set_part_bytes(1 + world_.scheduler.random().below(60'000));
   must(world_.store->checkpoint());
+}
+
+/// What had returned before is in it; it is judged as what a crash leaves.
+void Client::backup() {
+  world_.scheduler.await(
+      "backup", [this] { return !world_.backup_busy; }, std::nullopt);
+  world_.backup_busy = true;
+  const std::vector<std::size_t> returned = world_.history.all_returned();
+  must(world_.store->backup(k_backup_directory));
+  History history = world_.history;
+  history.durable(returned);
+  world_.backups.push_back({world_.backup_disk.image(test::Survival::none, world_.scheduler.random()), history});
+  world_.backup_busy = false;
 }
 
 }  // namespace actable::lab

@@ -2,6 +2,7 @@
 
 #include "tests/lab/crash/disk.h"
 #include "tests/lab/crash/history.h"
+#include "tests/support/routed_files.h"
 #include "tests/support/scheduler.h"
 
 #include <actable/store.h>
@@ -13,6 +14,9 @@
 #include <vector>
 
 namespace actable::lab {
+
+/// Where backups go.
+inline constexpr const char* k_backup_directory = "/backup";
 
 /// What a client can do. The first ten are what programs are enumerated from.
 enum class Step : std::uint8_t {
@@ -39,9 +43,11 @@ enum class Step : std::uint8_t {
   shared_put,
   shared_update,
   shared_batch,
+  /// Copies the store to another disk.
+  backup,
 };
 inline constexpr std::size_t k_enumerated_steps = 10;
-inline constexpr std::size_t k_steps = 19;
+inline constexpr std::size_t k_steps = 20;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
 
@@ -55,9 +61,20 @@ inline constexpr std::size_t k_steps = 19;
 struct World {
   test::Scheduler& scheduler;
   Disk& disk;
+  Disk& backup_disk;
+  /// Both of them.
+  base::FileSystem& files;
   History& history;
   const Options options;
   std::optional<Store> store{};
+  /// What the backup's disk holds when one was made, and what may be in it.
+  struct Backup {
+    test::SimulatedDisk::Image image;
+    History history;
+  };
+  std::vector<Backup> backups{};
+  /// One at a time, as on a disk with locks.
+  bool backup_busy = false;
   /// Counts values, spaces and batches: none comes twice in all lives.
   std::uint64_t serial = 0;
   /// Somebody makes or drops a space: the others wait, because the store's own
@@ -105,6 +122,7 @@ class Client {
   void drop_space();
   void reopen();
   void checkpoint();
+  void backup();
 
   World& world_;
   const unsigned number_;

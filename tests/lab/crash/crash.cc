@@ -51,8 +51,8 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
     auto& own = program.clients.emplace_back();
     for (std::uint64_t s = 0; s < steps / clients; ++s) {
       auto step = static_cast<Step>(random.below(k_steps));
-      const bool rare =
-          step == Step::rotate || step == Step::put_large || step == Step::round || step == Step::checkpoint;
+      const bool rare = step == Step::rotate || step == Step::put_large || step == Step::round ||
+                        step == Step::checkpoint || step == Step::backup;
       if (step == Step::reopen || (rare && !random.one_in(6))) step = Step::put;
       own.push_back(step);
     }
@@ -141,16 +141,19 @@ std::string crash(const LegOptions& options) {
     more = true;
   }
   const std::uint64_t crashes = tallies.sum(&Tally::crashes);
+  const std::uint64_t backups = tallies.sum(&Tally::backups);
   const std::uint64_t recycled = tallies.sum(&Tally::segments_recycled);
   if (!options.replay && options.limit.count() == 0) {
     require(crashes >= k_least_crashes, "no more than " + with_commas(crashes) + " crashes");
     require(recycled != 0, "no segment was used again");
+    require(backups != 0, "no backup was made");
   }
   return with_commas(crashes) +
          " crashes, first ones and such in recovery: " + in_words(tallies.short_programs, "1 to 3") + ", " +
          in_words(tallies.middle, with_commas(k_middle_steps)) + ", " +
          in_words(tallies.large, with_commas(k_large_steps)) + "; " + with_commas(tallies.sum(&Tally::steps)) +
-         " writes, " + with_commas(recycled) + " segments recycled, nothing lost, each case the same twice";
+         " writes, " + with_commas(recycled) + " segments recycled, " + with_commas(backups) +
+         " backups opened, nothing lost, each case the same twice";
 }
 
 }  // namespace
