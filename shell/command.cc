@@ -51,6 +51,19 @@ namespace {
 
 [[nodiscard]] Got<void> run_words(Context& context, const Words& words);
 
+/// Where a command names its space itself, `in` must not name another one.
+[[nodiscard]] Got<void> check_one_space(const std::string& space, const Words& words) {
+  const Command* const command = find_command(words);
+  if (command == nullptr || !command->names_space) return {};
+  const std::size_t at = words_in(command->name);
+  if (words.size() <= at || words[at] == space) return {};
+  const std::string name(command->name);
+  return failed(name + ": which space, " + as_word(space) + " or " + as_word(words[at]) + "? Its name stands behind `" +
+                    name + "`, and `in` is not needed: " + name + " " + as_word(space) +
+                    (words[at] == "json" || words[at] == "msgpack" ? " " + words[at] : ""),
+                k_status_not_asked);
+}
+
 /// `in SPACE COMMAND`: as if the space were chosen, for this once.
 [[nodiscard]] Got<void> run_in(Context& context, const Words& words) {
   if (words.size() < 3) {
@@ -59,9 +72,11 @@ namespace {
         "in users get ada",
         k_status_not_asked);
   }
+  const Words inner(words.begin() + 2, words.end());
+  if (auto one = check_one_space(words[1], inner); !one) return one;
   const std::string before = context.chosen_space();
   context.choose_space(words[1]);
-  const Got<void> done = run_words(context, Words(words.begin() + 2, words.end()));
+  const Got<void> done = run_words(context, inner);
   context.choose_space(before);
   return done;
 }

@@ -36,6 +36,8 @@ struct Command {
   bool writes = false;
   Where where = Where::everywhere;
   Offers offers = Offers::nothing;
+  /// Its first argument, where it has any, is the space that it is about.
+  bool names_space = false;
   Got<void> (*run)(Context&, const Words& arguments) = nullptr;
 };
 

@@ -74,6 +74,8 @@ class StoreFiles final : public Source {
 
   /// The space's name by its number, as the catalog has it; empty if it is in none.
   [[nodiscard]] Got<std::string> space_name(std::uint32_t id);
+  /// The other way round. Fails where there is no such space.
+  [[nodiscard]] Got<std::uint32_t> space_id(const std::string& space);
 
  private:
   /// The newest version of a key below the cut.
@@ -96,7 +98,6 @@ class StoreFiles final : public Source {
   [[nodiscard]] Got<void> know();
   /// The live keys of the space that begin with the prefix. Their values where wanted.
   [[nodiscard]] Got<Content> content(const std::string& space, std::string_view prefix, bool with_values);
-  [[nodiscard]] Got<std::uint32_t> space_id(const std::string& space);
   /// Fails where a process has taken the directory meanwhile.
   [[nodiscard]] Got<void> expect_closed() const;
   void progressed(std::size_t bytes);
