@@ -1,6 +1,7 @@
 #include "shell/command.h"
 
 #include "shell/interrupt.h"
+#include "shell/store_files.h"
 
 #include <algorithm>
 
@@ -31,7 +32,7 @@ namespace {
   return failed(std::move(message), k_status_not_asked);
 }
 
-[[nodiscard]] Got<void> check(const Context& context, const Command& command, std::size_t arguments) {
+[[nodiscard]] Got<void> check(Context& context, const Command& command, std::size_t arguments) {
   const std::string name(command.name);
   if (arguments < command.arguments_min || arguments > command.arguments_max) {
     const char* const what = arguments < command.arguments_min ? "too few arguments" : "too many arguments";
@@ -46,7 +47,7 @@ namespace {
   if (command.writes && !context.settings().allow_writes) {
     return failed(name + ": changes something; start actable-shell with --allow-writes", k_status_not_asked);
   }
-  return {};
+  return context.live() || command.of_any_files ? Got<void>() : context.files().readable();
 }
 
 [[nodiscard]] Got<void> run_words(Context& context, const Words& words);
@@ -116,7 +117,7 @@ std::unexpected<Failure> for_closed_files(const std::string& name) {
 std::vector<const Command*> all_commands() {
   std::vector<const Command*> all;
   for (const auto group : {look_commands(), analytics_commands(), data_commands(), operate_commands(), file_commands(),
-                           transfer_commands(), general_commands()}) {
+                           repair_commands(), transfer_commands(), general_commands()}) {
     for (const Command& command : group) all.push_back(&command);
   }
   return all;
