@@ -1,6 +1,7 @@
 #include "shell/command.h"
 
 #include "shell/interrupt.h"
+#include "shell/store_files.h"
 
 #include <algorithm>
 
@@ -31,7 +32,7 @@ namespace {
   return failed(std::move(message), k_status_not_asked);
 }
 
-[[nodiscard]] Got<void> check(const Context& context, const Command& command, std::size_t arguments) {
+[[nodiscard]] Got<void> check(Context& context, const Command& command, std::size_t arguments) {
   const std::string name(command.name);
   if (arguments < command.arguments_min || arguments > command.arguments_max) {
     const char* const what = arguments < command.arguments_min ? "too few arguments" : "too many arguments";
@@ -46,10 +47,23 @@ namespace {
   if (command.writes && !context.settings().allow_writes) {
     return failed(name + ": changes something; start actable-shell with --allow-writes", k_status_not_asked);
   }
-  return {};
+  return context.live() || command.of_any_files ? Got<void>() : context.files().readable();
 }
 
 [[nodiscard]] Got<void> run_words(Context& context, const Words& words);
+
+/// Where a command names its space itself, `in` must not name another one.
+[[nodiscard]] Got<void> check_one_space(const std::string& space, const Words& words) {
+  const Command* const command = find_command(words);
+  if (command == nullptr || !command->names_space) return {};
+  const std::size_t at = words_in(command->name);
+  if (words.size() <= at || words[at] == space) return {};
+  const std::string name(command->name);
+  return failed(name + ": which space, " + as_word(space) + " or " + as_word(words[at]) + "? Its name stands behind `" +
+                    name + "`, and `in` is not needed: " + name + " " + as_word(space) +
+                    (words[at] == "json" || words[at] == "msgpack" ? " " + words[at] : ""),
+                k_status_not_asked);
+}
 
 /// `in SPACE COMMAND`: as if the space were chosen, for this once.
 [[nodiscard]] Got<void> run_in(Context& context, const Words& words) {
@@ -59,9 +73,11 @@ namespace {
         "in users get ada",
         k_status_not_asked);
   }
+  const Words inner(words.begin() + 2, words.end());
+  if (auto one = check_one_space(words[1], inner); !one) return one;
   const std::string before = context.chosen_space();
   context.choose_space(words[1]);
-  const Got<void> done = run_words(context, Words(words.begin() + 2, words.end()));
+  const Got<void> done = run_words(context, inner);
   context.choose_space(before);
   return done;
 }
@@ -101,7 +117,7 @@ std::unexpected<Failure> for_closed_files(const std::string& name) {
 std::vector<const Command*> all_commands() {
   std::vector<const Command*> all;
   for (const auto group : {look_commands(), analytics_commands(), data_commands(), operate_commands(), file_commands(),
-                           transfer_commands(), general_commands()}) {
+                           repair_commands(), transfer_commands(), general_commands()}) {
     for (const Command& command : group) all.push_back(&command);
   }
   return all;

@@ -36,6 +36,10 @@ struct Command {
   bool writes = false;
   Where where = Where::everywhere;
   Offers offers = Offers::nothing;
+  /// Its first argument, where it has any, is the space that it is about.
+  bool names_space = false;
+  /// Works where the files are damaged so that nothing tells which store they are of.
+  bool of_any_files = false;
   Got<void> (*run)(Context&, const Words& arguments) = nullptr;
 };
 
@@ -45,6 +49,7 @@ struct Command {
 [[nodiscard]] std::span<const Command> data_commands();
 [[nodiscard]] std::span<const Command> operate_commands();
 [[nodiscard]] std::span<const Command> file_commands();
+[[nodiscard]] std::span<const Command> repair_commands();
 [[nodiscard]] std::span<const Command> transfer_commands();
 [[nodiscard]] std::span<const Command> general_commands();
 

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -34,30 +36,33 @@ constexpr std::size_t k_piece_bytes = std::size_t{64} << 10;
 
 [[nodiscard]] bool try_again(int error) noexcept { return error == EINTR || error == EAGAIN || error == EWOULDBLOCK; }
 
+[[nodiscard]] std::unexpected<Failure> there_already(const fs::path& path) {
+  return failed(path.string() + " is there already, and nothing is overwritten: give another name, or remove it",
+                k_status_not_asked);
+}
+
 [[nodiscard]] std::unexpected<Failure> interrupted_by_user() { return failed("interrupted", k_status_interrupted); }
 
 }  // namespace
 
 std::unique_ptr<DumpOutput> DumpOutput::standard_output() {
-  return std::unique_ptr<DumpOutput>(new DumpOutput({}, base::Descriptor(), STDOUT_FILENO));
+  return std::unique_ptr<DumpOutput>(new DumpOutput({}, {}, base::Descriptor(), STDOUT_FILENO));
 }
 
 Got<std::unique_ptr<DumpOutput>> DumpOutput::new_file(const fs::path& path) {
-  base::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.valid()) {
-    const int descriptor = file.number();
-    return std::unique_ptr<DumpOutput>(new DumpOutput(path, std::move(file), descriptor));
-  }
-  if (errno == EEXIST) {
-    return failed(path.string() + " is there already, and nothing is overwritten: give another name, or remove it",
-                  k_status_not_asked);
-  }
-  return failed("cannot make " + path.string() + ": " + std::strerror(errno), k_status_not_asked);
+  // A link that leads nowhere is there, too.
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(path, error))) return there_already(path);
+  std::string beside = path.string() + ".part-XXXXXX";
+  base::Descriptor file(mkostemp(beside.data(), O_CLOEXEC));
+  if (!file.valid()) return failed("cannot make " + path.string() + ": " + std::strerror(errno), k_status_not_asked);
+  const int descriptor = file.number();
+  return std::unique_ptr<DumpOutput>(new DumpOutput(path, beside, std::move(file), descriptor));
 }
 
 DumpOutput::~DumpOutput() {
   std::error_code gone;
-  if (file_.valid()) fs::remove(path_, gone);
+  if (!present_.empty()) fs::remove(present_, gone);
 }
 
 std::unexpected<Failure> DumpOutput::cannot() const {
@@ -92,8 +97,31 @@ Got<void> DumpOutput::finish() {
   if (!flushed) return std::unexpected(std::move(flushed.error()));
   if (!file_.valid()) return {};
   if (fsync(descriptor_) != 0) return cannot();
-  file_ = base::Descriptor();
+  if (auto named = take_name(); !named) return named;
+  if (auto synced = sync_directory(); !synced) return synced;
+  present_.clear();
   return {};
+}
+
+/// In one step, which does not replace anything.
+Got<void> DumpOutput::take_name() {
+  int done = renameat2(AT_FDCWD, present_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE);
+  // Not every file system has that; links they have, where they have not that.
+  const bool linked = done != 0 && (errno == EINVAL || errno == ENOSYS);
+  if (linked) done = link(present_.c_str(), path_.c_str());
+  if (done != 0 && errno == EEXIST) return there_already(path_);
+  if (done != 0) return failed("cannot give " + path_.string() + " its name: " + std::strerror(errno));
+  std::error_code gone;
+  if (linked) fs::remove(present_, gone);
+  present_ = path_;
+  return {};
+}
+
+Got<void> DumpOutput::sync_directory() const {
+  const fs::path directory = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+  const base::Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.valid() && fsync(opened.number()) == 0) return {};
+  return failed("cannot sync the directory " + directory.string() + ": " + std::strerror(errno));
 }
 
 Got<DumpInput> DumpInput::open(const fs::path& path) {

@@ -13,14 +13,16 @@
 namespace shell {
 
 /// What a dump is written to: standard output, or a file that was not there
-/// before. A file that is not finished is removed, for half a dump looks like one.
+/// before. The file has its name when all of it is on disk, and until then one
+/// beside it, FILE.part-XXXXXX; where it is not finished it is removed, and only a
+/// process that is killed leaves it.
 ///
 /// Thread safety: *confined*.
 class DumpOutput {
  public:
   [[nodiscard]] static std::unique_ptr<DumpOutput> standard_output();
   /// For the user's own eyes (0600). Fails with status 2 where the file cannot be
-  /// made, because it is there already for instance.
+  /// made, because one of that name is there already for instance.
   [[nodiscard]] static Got<std::unique_ptr<DumpOutput>> new_file(const std::filesystem::path& path);
   ~DumpOutput();
   DumpOutput(const DumpOutput&) = delete;
@@ -29,18 +31,23 @@ class DumpOutput {
   /// False once the reader has gone, who has had enough. Fails where the bytes
   /// cannot be written, or it was interrupted.
   [[nodiscard]] Got<bool> write(std::string_view bytes);
-  /// All is written; a file is on disk. Fails as `write`.
+  /// All is written; a file is on disk, and so is its name. Fails as `write`, and
+  /// where a file of that name has come meanwhile, which is left as it is.
   [[nodiscard]] Got<void> finish();
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
-  DumpOutput(std::filesystem::path path, actable::base::Descriptor file, int descriptor)
-      : path_(std::move(path)), file_(std::move(file)), descriptor_(descriptor) {}
+  DumpOutput(std::filesystem::path path, std::filesystem::path present, actable::base::Descriptor file, int descriptor)
+      : path_(std::move(path)), present_(std::move(present)), file_(std::move(file)), descriptor_(descriptor) {}
   [[nodiscard]] Got<bool> flush();
+  [[nodiscard]] Got<void> take_name();
+  [[nodiscard]] Got<void> sync_directory() const;
   [[nodiscard]] std::unexpected<Failure> cannot() const;
 
   // Empty: standard output.
-  std::filesystem::path path_;
+  const std::filesystem::path path_;
+  // What the file is called now. Empty: it is finished.
+  std::filesystem::path present_;
   actable::base::Descriptor file_;
   const int descriptor_;
   std::string buffer_;

@@ -1,6 +1,9 @@
 #include "shell/dump_format.h"
 
+#include "base/hash.h"
 #include "store/checks.h"
+
+#include <span>
 
 namespace shell {
 
@@ -14,6 +17,15 @@ std::string dump_header(DumpFormat format) { return format == DumpFormat::json ?
 
 std::string dump_entry(DumpFormat format, std::string_view key, std::string_view value) {
   return format == DumpFormat::json ? json_line(key, value) : msgpack_entry(key, value);
+}
+
+std::string dump_end(DumpFormat format, const DumpSum& sum) {
+  return format == DumpFormat::json ? std::string() : msgpack_end(sum);
+}
+
+void DumpSum::add(std::string_view bytes) noexcept {
+  ++entries;
+  checksum = actable::base::checksum(std::as_bytes(std::span(bytes)), checksum);
 }
 
 std::unique_ptr<DumpReader> DumpReader::make(DumpFormat format) {

@@ -16,7 +16,9 @@ enum class DumpFormat : std::uint8_t {
   /// One line for each entry: {"key": ..., "value": ...}. What is no UTF-8 is
   /// base64, and its field is called key_base64 or value_base64.
   json,
-  /// A map that names format and version, then an array of two bin for each entry.
+  /// A map that names format and version, then an array of two bin for each entry,
+  /// then a map that says how many there were and what their checksum is. So one
+  /// that was cut short anywhere is told from a whole one; lines are not.
   msgpack,
 };
 
@@ -30,10 +32,25 @@ struct KeyValue {
   friend bool operator==(const KeyValue&, const KeyValue&) = default;
 };
 
+/// What the end of a file says of the entries before it.
+struct DumpSum {
+  std::uint64_t entries = 0;
+  /// XXH3 with 64 bits over each entry's bytes, salted with that of those before
+  /// it; it starts at 0.
+  std::uint64_t checksum = 0;
+
+  /// Another entry, as it is in the file.
+  void add(std::string_view bytes) noexcept;
+  friend bool operator==(const DumpSum&, const DumpSum&) = default;
+};
+
 /// What a file begins with; JSON lines with nothing.
 [[nodiscard]] std::string dump_header(DumpFormat format);
 /// An entry of the file; a line ends with its new line.
 [[nodiscard]] std::string dump_entry(DumpFormat format, std::string_view key, std::string_view value);
+
+/// What a file ends with; JSON lines with nothing.
+[[nodiscard]] std::string dump_end(DumpFormat format, const DumpSum& sum);
 
 /// Makes entries of the bytes of a file, piece by piece. Keeps no more of them
 /// than one entry may have and the piece that came last. Strict: nothing is
@@ -82,5 +99,6 @@ class DumpReader {
 [[nodiscard]] std::string msgpack_header();
 [[nodiscard]] std::string msgpack_entry(std::string_view key, std::string_view value);
 [[nodiscard]] std::unique_ptr<DumpReader> msgpack_reader();
+[[nodiscard]] std::string msgpack_end(const DumpSum& sum);
 
 }  // namespace shell

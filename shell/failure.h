@@ -15,6 +15,8 @@ inline constexpr int k_status_done = 0;
 inline constexpr int k_status_failed = 1;
 /// The question was no proper one, or nobody was there to ask.
 inline constexpr int k_status_not_asked = 2;
+/// It was done, with what was left: something had been lost before.
+inline constexpr int k_status_lost = 3;
 /// As shells have it: 128 and the number of SIGINT.
 inline constexpr int k_status_interrupted = 130;
 

@@ -83,7 +83,16 @@ Got<void> dump_frames(Context& context) {
   StoreFiles& files = context.files();
   Screen& screen = context.screen();
   // Names are nice to have: a log that is damaged is dumped with numbers.
-  (void)files.space_name(0);
+  const auto known = files.space_name(0);
+  const std::string& chosen = context.chosen_space();
+  if (!chosen.empty()) {
+    if (!known) {
+      return failed("dump: which records are of the space " + as_word(chosen) + " cannot be told: " +
+                        known.error().message + "; `dump` in a shell without a chosen space shows all of them",
+                    known.error().status);
+    }
+    if (auto there = files.space_id(chosen); !there) return std::unexpected(there.error());
+  }
   StoreFiles::Segment at{};
   return files.walk_frames(
       [&](const StoreFiles::Segment& segment) {
@@ -98,6 +107,7 @@ Got<void> dump_frames(Context& context) {
         while (!payload.empty()) {
           const auto record = wal::take_record(payload);
           if (!record) return screen.line("  what follows in this frame makes no sense");
+          if (!chosen.empty() && files.space_name(record->space) != chosen) continue;
           if (!dump_record(context, *record)) return false;
         }
         return true;

@@ -111,8 +111,9 @@ constexpr Command k_commands[] = {
      .example = "help scan",
      .arguments_max = 2,
      .offers = Command::Offers::commands,
+     .of_any_files = true,
      .run = help},
-    {.name = "quit", .what = "Ends the shell, as Ctrl-D does", .example = "quit", .run = quit},
+    {.name = "quit", .what = "Ends the shell, as Ctrl-D does", .example = "quit", .of_any_files = true, .run = quit},
 };
 
 }  // namespace

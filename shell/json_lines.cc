@@ -20,6 +20,8 @@ using nlohmann::json;
 // A character may be written as six, \u0000; and blanks, in reason.
 constexpr std::size_t k_line_bytes_max = 6 * (actable::k_key_bytes_max + actable::k_value_bytes_max) + 1'024;
 
+constexpr std::string_view k_byte_order_mark = "\xef\xbb\xbf";
+
 [[nodiscard]] std::string field(std::string_view name, std::string_view bytes) {
   if (actable::base::is_utf8(bytes)) return json_string(name) + ": " + json_string(bytes);
   return json_string(std::string(name) + "_base64") + ": \"" + base64(bytes) + '"';
@@ -122,6 +124,10 @@ class JsonLines final : public DumpReader {
     // The library takes it for the end, and would not look at what is behind.
     if (line.find('\0') != std::string_view::npos) return wrong("it has a byte 0, which JSON writes as \\u0000");
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return wrong("it is empty");
+    // The library passes over it wherever it begins to read.
+    if (line_ > 1 && line.starts_with(k_byte_order_mark)) {
+      return wrong("it begins with a byte order mark, which may be at the beginning of the file only");
+    }
     EntrySax sax;
     if (!json::sax_parse(line.begin(), line.end(), &sax)) return wrong(sax.wrong());
     KeyValue entry = sax.entry();

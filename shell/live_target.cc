@@ -2,6 +2,7 @@
 #include "shell/interrupt.h"
 #include "shell/load_target.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -27,13 +28,13 @@ class LiveTarget final : public LoadTarget {
   /// Whether the process knows the space, and lets it be written to.
   [[nodiscard]] Got<void> begin() {
     auto answer = ask("put_many", {{"space", space_}, {"entries", Document::List()}});
-    if (!answer) return std::unexpected(std::move(answer.error()));
+    if (!answer) return why_not(std::move(answer.error()));
     const auto spaces = context_.ask("spaces");
     if (!spaces) return std::unexpected(spaces.error());
     for (const Document& space : spaces->list()) {
-      const bool logged = space["logged"].truth();
-      if (space["name"].text() == space_ && !logged) remark_ = "the space is in memory only: nothing of it is on disk";
+      if (space["name"].text() == space_ && !space["logged"].truth()) logged_ = false;
     }
+    if (!logged_) remark_ = "the space is in memory only: nothing of it is on disk";
     return {};
   }
 
@@ -56,20 +57,49 @@ class LiveTarget final : public LoadTarget {
     if (auto sent = send(); !sent) return std::unexpected(std::move(sent.error()));
     auto synced = context_.ask("sync");
     if (!synced) return std::unexpected(std::move(synced.error()));
-    return (*synced)["durable"].number();
+    const auto* const durable = (*synced)["durable"].as<std::uint64_t>();
+    if (durable == nullptr || (logged_ && *durable < seq_max_)) return makes_no_sense("of what is on disk");
+    return *durable;
   }
 
  private:
+  /// Why it cannot be loaded into. Where there is no such space: which there are.
+  [[nodiscard]] std::unexpected<Failure> why_not(Failure refused) {
+    if (refused.status != k_status_failed) return std::unexpected(std::move(refused));
+    const auto names = context_.spaces();
+    if (!names || std::ranges::find(*names, space_) != names->end()) return std::unexpected(std::move(refused));
+    return no_space(space_, *names, false);
+  }
+
+  [[nodiscard]] static std::unexpected<Failure> makes_no_sense(const std::string& what) {
+    return failed("what the process says " + what +
+                  " makes no sense: it is of another version, or is no process of a "
+                  "store");
+  }
+
+  /// Takes an answer to what was sent: `stored` entries, between these two, the
+  /// last of which has a number.
+  [[nodiscard]] Got<std::uint64_t> take(const Document& answer, std::uint64_t least, std::uint64_t most) {
+    const auto* const stored = answer["stored"].as<std::uint64_t>();
+    const auto* const seq = answer["seq"].as<std::uint64_t>();
+    if (stored == nullptr || seq == nullptr || *stored < least || *stored > most) {
+      return makes_no_sense("that it stored");
+    }
+    // Numbers of different keys need not go up.
+    if (*stored != 0 && *seq == 0) return makes_no_sense("that it stored");
+    seq_max_ = std::max(seq_max_, *seq);
+    return *stored;
+  }
+
   /// Sends what waits. The process takes it entry by entry and says how far it came.
   [[nodiscard]] Got<void> send() {
     while (!batch_.empty()) {
       auto answer = ask("put_many", {{"space", space_}, {"entries", batch_}});
       if (!answer) return std::unexpected(std::move(answer.error()));
-      const std::uint64_t stored = (*answer)["stored"].number();
-      if (stored < 1 || stored > batch_.size() / 2)
-        return failed("the process says that it stored more or less than it got");
-      batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(2 * stored));
-      stored_ += stored;
+      const auto stored = take(*answer, 1, batch_.size() / 2);
+      if (!stored) return std::unexpected(stored.error());
+      batch_.erase(batch_.begin(), batch_.begin() + static_cast<std::ptrdiff_t>(2 * *stored));
+      stored_ += *stored;
     }
     batch_bytes_ = 0;
     return {};
@@ -88,6 +118,7 @@ class LiveTarget final : public LoadTarget {
                                      {"value", Bytes{std::move(part)}},
                                      {"last", last}});
       if (!answer) return std::unexpected(std::move(answer.error()));
+      if (auto taken = take(*answer, last ? 1 : 0, last ? 1 : 0); !taken) return std::unexpected(taken.error());
       offset = end;
     }
     ++stored_;
@@ -112,6 +143,8 @@ class LiveTarget final : public LoadTarget {
   // Keys and values in turn.
   Document::List batch_;
   std::size_t batch_bytes_ = 0;
+  bool logged_ = true;
+  actable::Seq seq_max_ = 0;
 };
 
 }  // namespace

@@ -17,7 +17,9 @@ using actable::debug::Document;
 
 constexpr std::string_view k_format = "actable-dump";
 constexpr std::uint64_t k_version = 1;
+// Of the header, and of the end.
 constexpr std::size_t k_header_bytes_max = 1'024;
+constexpr const char* k_no_entry = "it is no entry, which is an array of two bin, key and value, nor the dump's end";
 // Around key and value: an array of two, and twice a kind and a length.
 constexpr std::size_t k_entry_bytes_max = actable::k_key_bytes_max + actable::k_value_bytes_max + 11;
 
@@ -60,7 +62,7 @@ class EntryVisitor : public msgpack::null_visitor {
 
  private:
   bool other() {
-    wrong_ = "it is no entry, which is an array of two bin, key and value";
+    wrong_ = k_no_entry;
     return false;
   }
 
@@ -70,6 +72,20 @@ class EntryVisitor : public msgpack::null_visitor {
   KeyValue entry_;
   std::string wrong_;
 };
+
+/// Finds where the dump's end ends: a map of two numbers.
+struct EndVisitor : msgpack::null_visitor {
+  bool begun = false;
+  bool cut_short = false;
+  bool start_map(std::uint32_t fields) { return !std::exchange(begun, true) && fields == 2; }
+  bool start_array(std::uint32_t) { return false; }
+  void insufficient_bytes(std::size_t, std::size_t) { cut_short = true; }
+};
+
+[[nodiscard]] bool begins_map(char first) noexcept {
+  const auto byte = static_cast<unsigned char>(first);
+  return (byte & 0xf0) == 0x80 || byte == 0xde || byte == 0xdf;
+}
 
 /// Finds where the header ends; what it holds is looked at then.
 struct LengthVisitor : msgpack::null_visitor {
@@ -86,12 +102,15 @@ class MsgpackStream final : public DumpReader {
       if (!greeted) return std::unexpected(std::move(greeted.error()));
       if (!*greeted) return std::nullopt;
     }
-    if (rest().empty()) return std::nullopt;
+    if (over_) return rest().empty() ? Got<std::optional<KeyValue>>() : wrong("there is more behind the dump's end");
+    if (rest().empty()) return ended() ? breaks_off() : Got<std::optional<KeyValue>>();
+    if (begins_map(rest().front())) return take_end();
     EntryVisitor visitor;
     std::size_t taken = 0;
     if (msgpack::parse(rest().data(), rest().size(), taken, visitor)) {
       KeyValue entry = visitor.entry();
       if (const std::string what = wrong_with(entry); !what.empty()) return wrong(what);
+      sum_.add(rest().substr(0, taken));
       drop(taken);
       return entry;
     }
@@ -129,6 +148,33 @@ class MsgpackStream final : public DumpReader {
     greeted_ = true;
     return true;
   }
+  /// No entry, and no more after it.
+  [[nodiscard]] Got<std::optional<KeyValue>> take_end() {
+    EndVisitor visitor;
+    std::size_t taken = 0;
+    if (!msgpack::parse(rest().data(), rest().size(), taken, visitor)) {
+      if (!visitor.cut_short || rest().size() > k_header_bytes_max) return wrong(k_no_entry);
+      return ended() ? wrong("it is cut short") : Got<std::optional<KeyValue>>();
+    }
+    constexpr actable::debug::DocumentLimits k_limits{.depth_max = 2, .elements_max = 16, .fields_max = 8};
+    const auto end = actable::debug::unpack(rest().substr(0, taken), k_limits);
+    if (!end) return wrong(k_no_entry);
+    const auto* const entries = (*end)["entries"].as<std::uint64_t>();
+    const auto* const checksum = (*end)["checksum"].as<std::uint64_t>();
+    if (entries == nullptr || checksum == nullptr) return wrong(k_no_entry);
+    if (*entries != sum_.entries) {
+      return wrong("the dump's end says that it has " + std::to_string(*entries) + " entries, and there are " +
+                   std::to_string(sum_.entries));
+    }
+    if (*checksum != sum_.checksum) return wrong("the entries are not those that were dumped: their checksum differs");
+    drop(taken);
+    over_ = true;
+    return take();
+  }
+  [[nodiscard]] std::unexpected<Failure> breaks_off() const {
+    return wrong("the dump breaks off here, behind " + std::to_string(sum_.entries) +
+                 " whole entries: it has no end, so there were more, or it was not finished");
+  }
   [[nodiscard]] static std::unexpected<Failure> no_dump() {
     return failed("byte 0: there is no header, which names the format " + std::string(k_format) +
                   ": this is no dump in msgpack");
@@ -138,12 +184,18 @@ class MsgpackStream final : public DumpReader {
   }
 
   bool greeted_ = false;
+  bool over_ = false;
+  DumpSum sum_;
 };
 
 }  // namespace
 
 std::string msgpack_header() {
   return actable::debug::pack(Document::Map{{"format", k_format}, {"version", k_version}});
+}
+
+std::string msgpack_end(const DumpSum& sum) {
+  return actable::debug::pack(Document::Map{{"entries", sum.entries}, {"checksum", sum.checksum}});
 }
 
 std::string msgpack_entry(std::string_view key, std::string_view value) {

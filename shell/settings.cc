@@ -15,7 +15,7 @@ std::expected<Settings, Exit> parse_settings(int argc, const char* const* argv) 
   app.footer(
       "\nCommands: start it and type `help`, or: actable-shell DIR -c help\n"
       "Exit status: 0, done; 1, the store has not what was asked for, or refused; 2, it could not be asked; "
-      "130, Ctrl-C.");
+      "3, `repair` is done and something was lost; 130, Ctrl-C.");
   app.add_option("DIR", settings.directory, "The store's directory")->required();
   app.add_flag("--allow-writes", settings.allow_writes, "Allow commands that change something");
   app.add_flag("--json", settings.json, "Print answers as JSON");

@@ -66,7 +66,11 @@ Got<std::unique_ptr<StoreFiles>> StoreFiles::open(const fs::path& directory) {
   }
   std::unique_ptr<StoreFiles> files(new StoreFiles(directory));
   if (auto closed = files->expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
-  if (auto read = files->read_identity(); !read) return std::unexpected(std::move(read.error()));
+  if (auto read = files->read_identity(); !read) {
+    if (!files->damaged_only()) return std::unexpected(std::move(read.error()));
+    files->no_identity_ = std::move(read.error());
+    files->no_identity_->message += "; `repair NEWDIR` makes a store of what is left";
+  }
   return files;
 }
 
@@ -78,6 +82,29 @@ Got<void> StoreFiles::read_identity() {
   }
   identity_ = **identity;
   return {};
+}
+
+/// `STORE` is damaged or missing, and other files of a store are there.
+bool StoreFiles::damaged_only() {
+  const auto identity = wal::read_identity(files_, directory_);
+  if (!identity && identity.error().code != ErrorCode::corrupt) return false;
+  const auto names = files_.list(directory_);
+  return names && std::ranges::any_of(*names, [](const std::string& name) {
+           return name.starts_with("log-") || name.starts_with(checkpoint::k_file_prefix);
+         });
+}
+
+Got<void> StoreFiles::readable() const {
+  return no_identity_ ? Got<void>(std::unexpected(*no_identity_)) : Got<void>();
+}
+
+std::optional<wal::Identity> StoreFiles::identity() const {
+  return no_identity_ ? std::nullopt : std::optional(identity_);
+}
+
+void StoreFiles::begin_reading(std::uint64_t bytes) noexcept {
+  bytes_read_ = 0;
+  bytes_in_all_ = bytes;
 }
 
 Got<void> StoreFiles::read_again() {

@@ -31,7 +31,11 @@ class StoreFiles final : public Source {
  public:
   /// Fails where the directory holds no store that can be read: it is missing, is
   /// none, is of a newer version, may not be read, or a live process has it open.
+  /// Where only the file `STORE` is damaged or missing, `readable` says so.
   [[nodiscard]] static Got<std::unique_ptr<StoreFiles>> open(const std::filesystem::path& directory);
+
+  /// Fails where nothing but what is left of the store can be read, with why.
+  [[nodiscard]] Got<void> readable() const;
 
   /// `stats`, `spaces`, `get`, `scan`, `count` and `big` of the protocol, each
   /// walk in one step.
@@ -51,6 +55,16 @@ class StoreFiles final : public Source {
   /// A process has had the files open: what is known of them is forgotten. Fails
   /// as `open`.
   [[nodiscard]] Got<void> read_again();
+
+  /// For who reads the files himself.
+  [[nodiscard]] actable::base::FileSystem& file_system() noexcept { return files_; }
+  [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+  /// What `STORE` says, where it can be read.
+  [[nodiscard]] std::optional<actable::wal::Identity> identity() const;
+  /// So many bytes are about to be read, for who is shown how far that has come.
+  void begin_reading(std::uint64_t bytes) noexcept;
+  /// Fails where a process has taken the directory meanwhile.
+  [[nodiscard]] Got<void> expect_closed() const;
 
   /// Shown while much is read; empty when that is over.
   void show_progress(std::function<void(const std::string&)> show) { show_ = std::move(show); }
@@ -74,6 +88,8 @@ class StoreFiles final : public Source {
 
   /// The space's name by its number, as the catalog has it; empty if it is in none.
   [[nodiscard]] Got<std::string> space_name(std::uint32_t id);
+  /// The other way round. Fails where there is no such space.
+  [[nodiscard]] Got<std::uint32_t> space_id(const std::string& space);
 
  private:
   /// The newest version of a key below the cut.
@@ -96,12 +112,10 @@ class StoreFiles final : public Source {
   [[nodiscard]] Got<void> know();
   /// The live keys of the space that begin with the prefix. Their values where wanted.
   [[nodiscard]] Got<Content> content(const std::string& space, std::string_view prefix, bool with_values);
-  [[nodiscard]] Got<std::uint32_t> space_id(const std::string& space);
-  /// Fails where a process has taken the directory meanwhile.
-  [[nodiscard]] Got<void> expect_closed() const;
   void progressed(std::size_t bytes);
 
   [[nodiscard]] Got<void> read_identity();
+  [[nodiscard]] bool damaged_only();
 
   [[nodiscard]] Got<actable::debug::Document> stats();
   [[nodiscard]] Got<actable::debug::Document> spaces();
@@ -113,6 +127,8 @@ class StoreFiles final : public Source {
   const std::filesystem::path directory_;
   ReadOnlyFiles files_;
   actable::wal::Identity identity_{};
+  // Why there is none.
+  std::optional<Failure> no_identity_;
   std::function<void(const std::string&)> show_;
   std::uint64_t bytes_read_ = 0;
   std::uint64_t bytes_in_all_ = 0;

@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -84,7 +85,7 @@ class Dump {
     if (auto open = open_output(); !open) return open;
     auto done = context_.live() ? of_process() : of_files();
     if (done && !failure_.message.empty()) done = std::unexpected(failure_);
-    if (done && output_ != nullptr) done = output_->finish();
+    if (done) done = end();
     screen_.progress("");
     if (!done) return std::unexpected(explained(std::move(done.error())));
     if (!wanted_.file.empty()) tell();
@@ -119,12 +120,31 @@ class Dump {
     return context_.walk("scan", {{"space", wanted_.space}, {"prefix", Bytes{""}}, {"limit", std::uint64_t{1} << 40}},
                          [&](const Document& step) {
                            if (!std::exchange(begun, true) && !begin()) return false;
-                           for (const Document& entry : step["entries"].list()) {
-                             if (entry.list().size() != 3) return false;
-                             if (!take(entry.list()[0].bytes(), entry.list()[2].bytes())) return false;
+                           if (step["entries"].as<Document::List>() == nullptr || step["more"].as<bool>() == nullptr) {
+                             return makes_no_sense();
                            }
-                           return true;
+                           return std::ranges::all_of(step["entries"].list(),
+                                                      [this](const Document& entry) { return take(entry); });
                          });
+  }
+
+  /// False, and a failure: what the process answered is no part of a walk.
+  [[nodiscard]] bool makes_no_sense() {
+    failure_ = {.message =
+                    "what the process answered is not what a space holds: it is of another version, or is no "
+                    "process of a store"};
+    return false;
+  }
+
+  /// As the process sends it: key, number, value.
+  [[nodiscard]] bool take(const Document& entry) {
+    const auto* const parts = entry.as<Document::List>();
+    if (parts == nullptr || parts->size() != 3) return makes_no_sense();
+    const auto* const key = (*parts)[0].as<Bytes>();
+    const auto* const value = (*parts)[2].as<Bytes>();
+    if (key == nullptr || value == nullptr) return makes_no_sense();
+    if (!wrong_with({key->bytes, value->bytes}).empty()) return makes_no_sense();
+    return take(key->bytes, value->bytes);
   }
 
   [[nodiscard]] Got<void> of_files() {
@@ -142,8 +162,17 @@ class Dump {
     return header.empty() || write(header);
   }
 
+  /// All entries are written.
+  [[nodiscard]] Got<void> end() {
+    const std::string trailer = dump_end(wanted_.format, sum_);
+    if (!trailer.empty() && !write(trailer) && !failure_.message.empty()) return std::unexpected(failure_);
+    return output_ == nullptr ? Got<void>() : output_->finish();
+  }
+
   [[nodiscard]] bool take(std::string_view key, std::string_view value) {
-    if (!write(dump_entry(wanted_.format, key, value))) return false;
+    const std::string entry = dump_entry(wanted_.format, key, value);
+    if (!write(entry)) return false;
+    sum_.add(entry);
     ++keys_;
     progress_.show([this] {
       const auto keys = static_cast<double>(keys_);
@@ -189,6 +218,7 @@ class Dump {
   double expected_ = 0;
   std::uint64_t keys_ = 0;
   std::uint64_t bytes_ = 0;
+  DumpSum sum_;
 };
 
 Got<void> dump(Context& context, const Words& arguments) {
@@ -206,9 +236,9 @@ class Load {
   Load(Context& context, DumpFormat format, DumpInput input)
       : context_(context), reader_(DumpReader::make(format)), input_(std::move(input)), progress_(context.screen()) {}
 
-  [[nodiscard]] Got<void> run(const std::string& space) {
+  [[nodiscard]] Got<void> run(const std::string& space, IfMissing if_missing) {
     Screen& screen = context_.screen();
-    auto target = LoadTarget::open(context_, space);
+    auto target = LoadTarget::open(context_, space, if_missing);
     if (!target) return std::unexpected(std::move(target.error()));
     target_ = *std::move(target);
     auto put = put_all();
@@ -264,7 +294,10 @@ class Load {
 
   [[nodiscard]] Got<void> tell(actable::Seq durable) {
     Screen& screen = context_.screen();
-    const std::string& remark = target_->remark();
+    std::string remark = target_->remark();
+    if (target_->stored() == 0) {
+      remark = input_.name() + " has no entries" + (remark.empty() ? "" : "; " + remark);
+    }
     if (screen.json()) {
       screen.line(json_text(Document::Map{{"keys", target_->stored()}, {"durable", durable}, {"remark", remark}}));
     } else {
@@ -284,16 +317,22 @@ class Load {
 Got<void> load(Context& context, const Words& arguments) {
   const auto format = format_of("load", arguments[1]);
   if (!format) return std::unexpected(format.error());
-  const bool from_file = arguments.size() > 2 && arguments[2] != "-";
+  const bool makes = arguments.size() > 2 && arguments[2] == "new";
+  const Words file(arguments.begin() + (makes ? 3 : 2), arguments.end());
+  if (file.size() > 1) {
+    return failed("load: behind the format stands `new`, or a FILE, or both: load users json new users.json",
+                  k_status_not_asked);
+  }
+  const bool from_file = !file.empty() && file[0] != "-";
   if (!from_file && !context.settings().input_is_free) {
     return failed("load: commands are read from standard input here: give a FILE, or start actable-shell with -c",
                   k_status_not_asked);
   }
-  auto input = DumpInput::open(from_file ? arguments[2] : std::string());
+  auto input = DumpInput::open(from_file ? file[0] : std::string());
   if (!input) return std::unexpected(std::move(input.error()));
   // Who types entries would have progress in their midst.
   context.screen().begin_data(!from_file && isatty(STDIN_FILENO) != 0);
-  return Load(context, *format, *std::move(input)).run(arguments[0]);
+  return Load(context, *format, *std::move(input)).run(arguments[0], makes ? IfMissing::make : IfMissing::fail);
 }
 
 using Offers = Command::Offers;
@@ -310,26 +349,36 @@ constexpr Command k_commands[] = {
              "or not. Takes some 15 MB of memory; where values have megabytes, 30 MB, and 150 MB as JSON.\n"
              "Of closed files: the log is read three times, and all keys of the space are kept in memory, the values\n"
              "are not.\n"
-             "Without a space, of closed files only: the log frame by frame, in readable form.",
+             "A FILE has its name when all of it is on disk; until then it is called FILE.part-XXXXXX. A dump in\n"
+             "msgpack has an end, so that `load` knows one that was cut short. JSON lines have none: of these only\n"
+             "the exit status of `dump` tells.\n"
+             "The space is the one that is named here, whichever was chosen with `use`.\n"
+             "Without a space, of closed files only: the log frame by frame, in readable form; where a space was\n"
+             "chosen (`use`, `in`), only the records of that one.",
      .arguments_max = 4,
      .offers = Offers::spaces,
+     .names_space = true,
      .run = dump},
     {.name = "load",
-     .arguments = "SPACE FORMAT [FILE]",
+     .arguments = "SPACE FORMAT [new] [FILE]",
      .what = "Puts what `dump` wrote into a space; on disk when it returns",
      .example = "load users msgpack users.dump",
      .more = "FORMAT is json or msgpack, as of `dump`. Without FILE, with -c, from standard input:\n"
              "actable-shell DIR --allow-writes -c \"load users json\" < users.json\n"
-             "Ends at the first entry that is wrong, and says where; those before it are in the store then. Keys that\n"
-             "the space has and the file has not stay as they are.\n"
+             "Ends at the first entry that is wrong, and says where; those before it are in the store then. So it is\n"
+             "with a dump in msgpack that was cut short. JSON lines have no end: of those each whole line counts, and\n"
+             "nobody can tell whether more were to come. An input without entries is no fault (exit status 0), and is\n"
+             "said to be one. Keys that the space has and the input has not stay as they are.\n"
              "Into a running process: the space must be there; takes some 15 MB of memory, and up to 100 MB where\n"
              "values have megabytes.\n"
-             "Into closed files: the store is opened, which takes memory for all that it holds, and closed again. A\n"
-             "space that is not there is made.",
+             "Into closed files: the store is opened, which takes memory for all that it holds, and cannot be broken\n"
+             "off, and is closed again. `new` makes the space, logged, with the first entry; it must not be there. A\n"
+             "service that has a space of that name in memory only does not start then. A file called new is ./new.",
      .arguments_min = 2,
-     .arguments_max = 3,
+     .arguments_max = 4,
      .writes = true,
      .offers = Offers::spaces,
+     .names_space = true,
      .run = load},
 };
 

@@ -132,6 +132,9 @@ TEST_CASE("parts are not kept beyond what a value may have", "[loading]") {
   CHECK(outcome(refused) == "too_large");
   CHECK(outcome(scene.ask("put_part", part("k", k_value_bytes_max - 1, "x", true))) == "invalid_argument");
   CHECK(outcome(scene.ask("put_part", part("k", k_value_bytes_max + 1, "x", true))) == "invalid_argument");
+  // It begins anew.
+  CHECK(scene.must_ask("put_part", part("k", 0, "v", true))["stored"].number() == 1);
+  CHECK(must(scene.space.get("k")) == "v");
 }
 
 TEST_CASE("what a slow disk has no room for is refused, and taken when it is sent again", "[loading]") {

@@ -49,8 +49,18 @@ std::vector<KeyValue> read(DumpFormat format, std::string_view bytes) { return r
 
 std::string written(DumpFormat format, const std::vector<KeyValue>& entries) {
   std::string bytes = dump_header(format);
-  for (const KeyValue& entry : entries) bytes += dump_entry(format, entry.key, entry.value);
-  return bytes;
+  DumpSum sum;
+  for (const KeyValue& entry : entries) {
+    const std::string one = dump_entry(format, entry.key, entry.value);
+    sum.add(one);
+    bytes += one;
+  }
+  return bytes + dump_end(format, sum);
+}
+
+/// A dump of one entry that breaks off behind it.
+std::string begun_with(std::string_view key, std::string_view value) {
+  return dump_header(DumpFormat::msgpack) + dump_entry(DumpFormat::msgpack, key, value);
 }
 
 /// How many entries there were, and what was wrong then.
@@ -244,11 +254,60 @@ TEST_CASE("what is no dump in msgpack is told by its beginning", "[dump]") {
   CHECK_THAT(of_msgpack(later), ContainsSubstring("0 the dump is of version 2, and this is for version 1"));
   CHECK_THAT(of_msgpack("\x83" + header.substr(1) + "\xa4more\xc3"),
              ContainsSubstring("0 byte 0: the header has fields"));
-  CHECK(of_msgpack(header) == "0");
+  CHECK_THAT(of_msgpack(header), ContainsSubstring("0 byte 30: the dump breaks off here, behind 0 whole entries"));
+  CHECK(of_msgpack(header + dump_end(DumpFormat::msgpack, {})) == "0");
+}
+
+TEST_CASE("a dump in msgpack that was cut short anywhere is refused, one in lines is not between two", "[dump]") {
+  const std::string whole = written(DumpFormat::msgpack, k_hard);
+  REQUIRE(of_msgpack(whole) == std::to_string(k_hard.size()));
+  Random random(actable::test::seed());
+  for (int i = 0; i < 300; ++i) {
+    const std::string cut = whole.substr(0, random.below(whole.size()));
+    CAPTURE(cut.size());
+    CHECK_THAT(of_msgpack(cut), ContainsSubstring(" byte "));
+  }
+  const std::string begun = begun_with("k", "v");
+  CHECK_THAT(of_msgpack(begun), ContainsSubstring("1 byte " + std::to_string(begun.size()) +
+                                                  ": the dump breaks off here, behind 1 whole entries"));
+  const std::string line = dump_entry(DumpFormat::json, "k", "v");
+  CHECK(of_json(line) == "1");
+  CHECK(dump_end(DumpFormat::json, {.entries = 1, .checksum = 1}).empty());
+}
+
+TEST_CASE("the end of a dump in msgpack names the entries and their checksum", "[dump]") {
+  const std::string entry = dump_entry(DumpFormat::msgpack, "k", "v"), begun = begun_with("k", "v");
+  DumpSum sum;
+  sum.add(entry);
+  CHECK(dump_end(DumpFormat::msgpack, {.entries = 3, .checksum = 0}) ==
+        "\x82\xa7"
+        "entries\x03\xa8"
+        "checksum\x00"s);
+  CHECK(of_msgpack(begun + dump_end(DumpFormat::msgpack, sum)) == "1");
+  const auto with = [&begun](const DumpSum& other) { return of_msgpack(begun + dump_end(DumpFormat::msgpack, other)); };
+  CHECK_THAT(with({.entries = 2, .checksum = sum.checksum}), ContainsSubstring("it has 2 entries, and there are 1"));
+  CHECK_THAT(with({.entries = 1, .checksum = sum.checksum + 1}), ContainsSubstring("their checksum differs"));
+  // Entries in another order are other entries.
+  DumpSum other, again;
+  other.add(entry);
+  other.add(dump_entry(DumpFormat::msgpack, "l", "v"));
+  again.add(dump_entry(DumpFormat::msgpack, "l", "v"));
+  again.add(entry);
+  CHECK(other.checksum != again.checksum);
+  CHECK_THAT(of_msgpack(begun + dump_end(DumpFormat::msgpack, sum) + "\xc0"),
+             ContainsSubstring("there is more behind the dump's end"));
+  CHECK_THAT(of_msgpack(begun + "\x82\xa7" + "entries\x01\xa5" + "other\x00"s),
+             ContainsSubstring("nor the dump's end"));
+}
+
+TEST_CASE("a byte order mark is at the beginning of the file or nowhere", "[dump]") {
+  const std::string mark = "\xef\xbb\xbf", line = "{\"key\": \"k\", \"value\": \"v\"}\n";
+  CHECK(of_json(mark + line + line) == "2");
+  CHECK_THAT(of_json(line + mark + line), ContainsSubstring("1 line 2: it begins with a byte order mark"));
 }
 
 TEST_CASE("an object that is wrong is named by where it begins; those before it are read", "[dump]") {
-  const std::string begun = written(DumpFormat::msgpack, {{"k", "v"}});
+  const std::string begun = begun_with("k", "v");
   const std::string at = "1 byte " + std::to_string(begun.size()) + ": ";
   const std::string entry = dump_entry(DumpFormat::msgpack, "key", "value");
   for (std::size_t bytes = 1; bytes < entry.size(); ++bytes) {

@@ -272,6 +272,7 @@ class Impostor:
         self.socket.listen()
         self.answers = {}
         self.requests = []
+        self.waiting = None
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
 
@@ -293,8 +294,14 @@ class Impostor:
                     answer = (answers or [self.answers["*"]])[0]
                     if isinstance(answer, list):
                         answer = answer.pop(0)
+                    self.waiting = (client, number)
                     if answer is not None:
                         client.sendall(framed({"id": number, **answer}))
+
+    def release(self, answer):
+        """Answers the request that was answered with nothing."""
+        client, number = self.waiting
+        client.sendall(framed({"id": number, **answer}))
 
     @staticmethod
     def read(client):

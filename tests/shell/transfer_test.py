@@ -3,6 +3,7 @@
 
 import array
 import base64
+import ctypes
 import fcntl
 import json
 import os
@@ -22,6 +23,11 @@ from scene import LIMIT_S, SHELL, Case, Host, Impostor, Terminal, packed, until
 SEED = int(os.environ.get("ACTABLE_SEED", random.SystemRandom().randrange(1 << 32)))
 print(f"ACTABLE_SEED={SEED}", file=sys.stderr)
 random.seed(SEED)
+
+# What has the checksum, beside the header that the store is built with.
+XXHASH = ctypes.CDLL("libxxhash.so.0")
+XXHASH.XXH3_64bits_withSeed.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64]
+XXHASH.XXH3_64bits_withSeed.restype = ctypes.c_uint64
 
 VALUE_BYTES_MAX = 4 << 20
 HARD = {
@@ -70,8 +76,26 @@ def from_json(data):
 HEADER = packed({"format": "actable-dump", "version": 1})
 
 
+def entry_in_msgpack(key, value):
+    """As the shell packs it, which its checksum is of."""
+    def as_bin(data):
+        width = next(width for width in [1, 2, 4] if len(data) < 1 << 8 * width)
+        return {1: b"\xc4", 2: b"\xc5", 4: b"\xc6"}[width] + len(data).to_bytes(width, "big") + data
+
+    return b"\x92" + as_bin(key) + as_bin(value)
+
+
+def end_in_msgpack(entries):
+    """The end of a dump of these entries, as bytes: how many, and the sum of one after the other."""
+    checksum = 0
+    for entry in entries:
+        checksum = XXHASH.XXH3_64bits_withSeed(entry, len(entry), checksum)
+    return packed({"entries": len(entries), "checksum": checksum})
+
+
 def msgpack_dump(entries):
-    return HEADER + b"".join(packed([key, value]) for key, value in entries.items())
+    packed_entries = [entry_in_msgpack(key, value) for key, value in entries.items()]
+    return HEADER + b"".join(packed_entries) + end_in_msgpack(packed_entries)
 
 
 def from_msgpack(data):
@@ -87,13 +111,20 @@ def from_msgpack(data):
         assert at <= len(data)
         return data[begin:at]
 
-    entries = {}
-    while at < len(data):
-        assert data[at] == 0x92
+    entries, parts = {}, []
+    while data[at] == 0x92:
+        begin = at
         at += 1
         key = take_bin()
         assert key not in entries, key
         entries[key] = take_bin()
+        parts.append(data[begin:at])
+    end = re.fullmatch(b"\\x82\\xa7entries(.+)\\xa8checksum(.+)", data[at:], re.DOTALL)
+    # In as few bytes as they need: the last ones are the number's.
+    counted, checksum = (number if len(number) == 1 else number[1:] for number in end.groups())
+    expected = end_in_msgpack(parts)
+    assert int.from_bytes(counted, "big") == len(parts), (counted, len(parts))
+    assert int.from_bytes(checksum, "big") == int.from_bytes(expected[-8:], "big"), checksum
     return entries
 
 
@@ -178,10 +209,11 @@ class Transfers(TransferCase):
         for form, (write, _) in FORMATS.items():
             with self.subTest(form):
                 copy = "copy_" + form
-                self.assertEqual(self.load(copy, write(HARD), form), f"{len(HARD)} keys loaded; the space is new\n")
+                self.assertEqual(self.load(copy, write(HARD), form, file="new"),
+                                 f"{len(HARD)} keys loaded; the space is new\n")
                 first = self.run_bytes(f"dump {copy} {form}").stdout
                 self.expect_same(FORMATS[form][1](first), HARD)
-                self.load(copy, first, form, directory=second)
+                self.load(copy, first, form, directory=second, file="new")
                 again = self.run_bytes(f"dump {copy} {form}", directory=second).stdout
                 self.expect_same(self.entries_in_order(form, again), self.entries_in_order(form, first))
         # Nothing else has changed, and a service takes it from there.
@@ -210,7 +242,7 @@ class Transfers(TransferCase):
         total = sum(len(key) + len(value) for key, value in entries.items())
         self.assertIn(f'loaded {len(entries)} keys, {total} bytes, into the space "scratch"', host.lines())
         host.end()
-        self.load("closed", json_dump(entries))
+        self.load("closed", json_dump(entries), file="new")
         self.expect_same(self.dump("closed", "msgpack"), entries)
 
     def test_what_was_loaded_is_on_disk(self):
@@ -244,8 +276,8 @@ class Transfers(TransferCase):
         for file in [path, f"'{path}'", "-", "/dev/stdin"]:
             with self.subTest(file):
                 self.load("users", b"" if path in file else json_dump({b"k": b"v"}), file=file, says="1 key loaded")
-        self.load("users", b"", says="0 keys loaded")
-        self.load("users", HEADER, "msgpack", says="0 keys loaded")
+        self.load("users", b"", says="0 keys loaded; standard input has no entries\n")
+        self.load("users", msgpack_dump({}), "msgpack", says="0 keys loaded; standard input has no entries\n")
         # A script's lines are commands.
         ended = self.run_shell("--allow-writes", script="load users json\n")
         self.assertEqual(ended.returncode, 2)
@@ -256,7 +288,7 @@ class Transfers(TransferCase):
     def test_what_is_wrong_ends_it_and_what_came_before_is_there(self):
         host = self.host()
         good = json_dump({b"a": b"1", b"b": b"2"})
-        begun = HEADER + packed([b"c", b"3"])
+        begun = HEADER + entry_in_msgpack(b"c", b"3")
         for look in ["live", "closed"]:
             for wrong, says in [(b"\n", "line 3: it is empty"), (b'{"key": "k"}\n', "line 3: it has no value"),
                                 (b"text\n", "line 3: byte 2: syntax error"),
@@ -271,7 +303,9 @@ class Transfers(TransferCase):
             found = self.dump("numbers")
             self.assertEqual((found[b"a"], found[b"b"], found.get(b"behind")), (b"1", b"2", None))
             for wrong, says in [(b"\xc0", "it is no entry"), (packed([b"k", b"v"])[:-1], "it is cut short"),
-                                (packed([b"", b"v"]), "the key is empty"), (b"\xc1", "it is no msgpack")]:
+                                (packed([b"", b"v"]), "the key is empty"), (b"\xc1", "it is no msgpack"),
+                                (b"", "the dump breaks off here, behind 1 whole entries"),
+                                (end_in_msgpack([]), "the dump's end says that it has 0 entries, and there are 1")]:
                 with self.subTest(look, says=says):
                     said = self.load("numbers", begun + wrong, "msgpack", status=1, says=f"byte {len(begun)}: {says}")
                     self.assertTrue(said.endswith("; 1 key had been loaded\n"), said)
@@ -306,7 +340,8 @@ class Transfers(TransferCase):
     def test_only_of_a_running_process(self):
         self.host()
         self.expect(2, "-c", "dump", says="dump: is for closed files")
-        self.load("none", b"", status=1, says="there is no space 'none'")
+        self.load("none", b"", status=1, says="there is no space none; there are: numbers, scratch, users\n")
+        self.load("none", b"", status=2, says="`new` is for closed files", file="new")
 
     def test_a_directory_of_another_user_is_not_written_to(self):
         if os.geteuid() != 0:
@@ -329,6 +364,7 @@ class Transfers(TransferCase):
                     self.assertEqual(read(data)[b"binary"], b"\0\xff")
                     self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
             path = os.path.join(self.root, look)
+            self.assertEqual([name for name in os.listdir(self.root) if ".part-" in name], [])
             self.say(f"dump users to {path}")
             told = json.loads(self.say(f"dump users msgpack to {path}2", "--json"))
             self.assertEqual(told, {"keys": 4, "bytes": os.path.getsize(path + "2"), "file": path + "2"})
@@ -352,9 +388,43 @@ class Transfers(TransferCase):
         self.assertEqual(self.dump("scratch"), {})
         self.assertEqual(self.dump("scratch", "msgpack"), {})
         host.end()
-        self.load("new", b"", says="0 keys loaded; the space is new")
-        self.assertEqual(self.dump("new"), {})
-        self.assertEqual(self.dump("new", "msgpack"), {})
+        # Without an entry nothing is made.
+        self.load("new", b"", says="0 keys loaded; standard input has no entries; no space was made\n", file="new")
+        self.assertNotIn("new", self.say("spaces"))
+
+    def test_a_space_is_made_when_it_is_asked_for_and_there_is_something_to_put(self):
+        self.host().end()
+        entry = json_entry(b"k", b"v")
+        said = self.load("scratch", entry, status=1, says="there is no space scratch; there are: numbers, users; ")
+        self.assertIn("write the word `new` behind the format", said)
+        self.load("user", entry, status=1, says="do you mean users?")
+        self.load("scratch", b"text\n", status=1, says="line 1: ", file="new")
+        self.assertEqual([space["name"] for space in json.loads(self.say("spaces", "--json"))], ["numbers", "users"])
+        # Where the service has it in memory only that is as it was.
+        self.host().end()
+        self.load("users", entry, status=1, says="the space users is there already", file="new")
+        path = self.file("new", entry)
+        for form, file in [("json", "new"), ("json", "new -"), ("json", f"new {path}")]:
+            name = "made_" + str(len(json.loads(self.say("spaces", "--json"))))
+            self.load(name, entry, form, file=file, says="1 key loaded; the space is new\n")
+            self.assertEqual(self.dump(name), {b"k": b"v"})
+        self.load("users", entry, status=2, says="behind the format stands `new`, or a FILE", file=f"{path} new")
+
+    def test_a_space_that_was_chosen_is_not_passed_over(self):
+        host = self.host()
+        for look in ["live", "closed"]:
+            with self.subTest(look):
+                for command in ["in users dump numbers", "in users dump json", "in users load numbers json"]:
+                    self.expect(2, "--allow-writes", "-c", command, says="which space, users or ")
+                chosen = self.run_bytes("use numbers", "dump users")
+                self.assertEqual((chosen.returncode, len(from_json(chosen.stdout))), (0, 4))
+                self.assertEqual(len(self.say("in users dump users").splitlines()), 4)
+                host.end()
+        frames = self.say("in users dump")
+        self.assertIn("put ada Lovelace", frames)
+        self.assertNotIn("put n1 ", frames)
+        self.assertIn("put n1 ", self.say("dump"))
+        self.expect(1, "-c", "in nowhere dump", says="there is no space nowhere")
 
     def test_erased_and_overwritten_keys_are_not_in_it(self):
         host = self.host()
@@ -375,10 +445,10 @@ class Transfers(TransferCase):
 
     def test_help(self):
         self.host()
-        for command, parts in [("dump", ["dump [SPACE [FORMAT] [to FILE]]", "key_base64", "not there",
+        for command, parts in [("dump", ["dump [SPACE [FORMAT] [to FILE]]", "key_base64", "FILE.part-", "msgpack has an end", "not there",
                                          "each key that is there throughout, once", "the log is read three times",
                                          "For example: dump users msgpack to users.dump", '-c "dump users" > users.json']),
-                               ("load", ["load SPACE FORMAT [FILE]", "--allow-writes", "Ends at the first entry that is wrong",
+                               ("load", ["load SPACE FORMAT [new] [FILE]", "exit status 0", "`new` makes the space", "JSON lines have no end", "--allow-writes", "Ends at the first entry that is wrong",
                                          "the space must be there", "takes memory for all that it holds",
                                          "For example: load users msgpack users.dump", "< users.json"])]:
             said = self.say("help " + command)
@@ -397,9 +467,73 @@ class TransfersGoWrong(TransferCase):
         path = os.path.join(self.root, "file")
         self.expect(1, "-c", f"dump s to {path}", says=f"nothing is going on; the file {path} was not finished and is removed")
         self.assertFalse(os.path.exists(path))
+        self.assertEqual(self.leftovers(), [])
         ended = self.run_shell("-c", "dump s")
         self.assertEqual((ended.returncode, ended.stdout), (1, ""))
         self.assertIn("nothing is going on; 1 key had been written", ended.stderr)
+
+    def leftovers(self):
+        return sorted(set(os.listdir(self.root)) - {"home", "store"})
+
+    def test_an_answer_that_is_no_part_of_a_dump_ends_it(self):
+        impostor = self.impostor(spaces={"result": []})
+        path = os.path.join(self.root, "file")
+        entry = [b"k", 7, b"v"]
+        for answer in [{}, {"more": False}, {"entries": [entry]}, {"entries": b"x", "more": False},
+                       {"entries": [entry], "more": 0}, {"entries": [[b"k", b"v"]], "more": False},
+                       {"entries": [[b"k", 7]], "more": False}, {"entries": [["k", 7, b"v"]], "more": False},
+                       {"entries": [[b"k", 7, "v"]], "more": False}, {"entries": [[b"", 7, b"v"]], "more": False},
+                       {"entries": [7], "more": False}, []]:
+            with self.subTest(answer):
+                impostor.answers["scan"] = {"result": answer}
+                for command in ["dump s", f"dump s msgpack to {path}"]:
+                    ended = self.run_shell("-c", command)
+                    self.assertEqual(ended.returncode, 1, ended)
+                    self.assertIn("what the process answered is not what a space holds", ended.stderr)
+                self.assertEqual(self.leftovers(), [])
+        impostor.answers["scan"] = {"result": {"entries": [entry], "more": False}}
+        self.assertEqual(self.dump("s", "msgpack"), {b"k": b"v"})
+
+    def test_a_file_that_comes_while_it_is_dumped_is_left_alone(self):
+        impostor = self.impostor(scan={"result": self.ENTRY}, spaces={"result": []}, next=None)
+        path = os.path.join(self.root, "file")
+        shell = self.shell("-c", f"dump s to {path}")
+        until("it asks for more", lambda: len(impostor.requests) == 3)
+        self.assertFalse(os.path.exists(path))
+        self.assertEqual([name[:10] for name in self.leftovers()], ["file.part-"])
+        self.file("file", b"other")
+        impostor.release({"result": {"entries": [], "more": False}})
+        _, complaint = shell.communicate(timeout=LIMIT_S)
+        self.assertEqual(shell.returncode, 2)
+        self.assertIn("is there already, and nothing is overwritten", complaint)
+        self.assertEqual(self.leftovers(), ["file"])
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), b"other")
+
+    def test_what_a_process_cannot_have_stored_ends_a_load(self):
+        begun = {"result": {"stored": 0, "seq": 0}}
+        done = {"result": {"stored": 1, "seq": 7}}
+        entries = json_dump({b"a": b"1", b"b": b"2"})
+        impostor = self.impostor(spaces={"result": [{"name": "s", "logged": True}]}, sync={"result": {"durable": 9}})
+        for answers in [[{"result": {"stored": 3, "seq": 7}}], [{"result": {"stored": 0, "seq": 7}}],
+                        [{"result": {"stored": 1}}], [{"result": {"seq": 7}}], [{"result": {}}],
+                        [{"result": {"stored": "1", "seq": 7}}], [{"result": {"stored": 1, "seq": 0}}],
+                        [done, {"result": {"stored": 2, "seq": 8}}]]:
+            with self.subTest(answers):
+                impostor.answers["put_many"] = [begun, *answers]
+                said = self.load("s", entries, status=1, says="makes no sense")
+                self.assertIn(f"at least {len(answers) - 1} key", said)
+        for durable in [{}, {"durable": 6}, {"durable": "9"}]:
+            with self.subTest(durable):
+                impostor.answers["put_many"] = [begun, {"result": {"stored": 2, "seq": 7}}]
+                impostor.answers["sync"] = {"result": durable}
+                self.load("s", entries, status=1, says="what the process says of what is on disk makes no sense")
+        large = json_entry(b"k", b"x" * 300_000)
+        for part in [{"stored": 0, "seq": 0}, {"stored": 2, "seq": 7}]:
+            with self.subTest(part):
+                impostor.answers["put_many"] = [begun]
+                impostor.answers["put_part"] = {"result": part}
+                self.load("s", large, status=1, says="makes no sense")
 
     def test_an_interrupt_ends_a_dump_and_removes_its_file(self):
         impostor = self.impostor(scan={"result": self.ENTRY}, spaces={"result": []})
@@ -449,7 +583,9 @@ class TransfersGoWrong(TransferCase):
                 shell.send_signal(signal.SIGINT)
                 # Its input does not end before that.
                 self.assertEqual(shell.wait(LIMIT_S), 130)
-                self.assertEqual(shell.stderr.read(), "interrupted; 0 keys had been loaded\n")
+                # Of the files it may have come while they were opened.
+                said = ["interrupted; 0 keys had been loaded\n"] + ["interrupted\n"] * (look == "closed")
+                self.assertIn(shell.stderr.read(), said)
                 host.end()
 
     def test_an_interrupt_ends_a_load_that_waits_for_the_process(self):
@@ -560,7 +696,7 @@ class TransfersInATerminal(TransferCase):
         terminal.enter("spaces")
         terminal.see("numbers")
         terminal.clear()
-        terminal.enter(f"load added json {path}")
+        terminal.enter(f"load added json new {path}")
         terminal.see("1 key loaded; the space is new")
         terminal.enter("spaces")
         terminal.see("added")
