@@ -157,7 +157,12 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
   checkpoint_ = *manifest;
   bytes_in_all_ += manifest->bytes();
   if (auto read = read_checkpoint(*manifest, take); !read) return std::unexpected(std::move(read.error()));
-  auto end = wal::replay(directory_, identity_, *files, [&](const wal::LogRecord& record) -> Result<void> {
+  wal::Identity identity = identity_;
+  if (manifest->log_generation > identity.first_generation) {
+    identity.first_generation = manifest->log_generation;
+    identity.first_frame = manifest->log_first_frame;
+  }
+  auto end = wal::replay(directory_, identity, *files, [&](const wal::LogRecord& record) -> Result<void> {
     const std::uint64_t hash = actable::base::hash_key(record.key, identity_.hash_seed);
     // The checkpoint has what became of it.
     if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};

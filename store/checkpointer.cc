@@ -62,6 +62,48 @@ CheckpointStats Checkpointer::stats() const {
   return stats;
 }
 
+bool Checkpointer::hold() noexcept {
+  while (true) {
+    const std::uint32_t before = heard();
+    // Then the steps are held for good.
+    if (stopped()) return false;
+    if (!driven_.exchange(true, std::memory_order_seq_cst)) break;
+    await_step(before);
+  }
+  if (stage_ != Stage::resting) {
+    abandon_part();
+    end_pass(base::failure(ErrorCode::read_only, "the log failed while the checkpoint was written; ask for it again"));
+  }
+  return true;
+}
+
+std::uint64_t Checkpointer::take_file_number() {
+  do {
+    ++file_number_last_;
+  } while (file_numbers_.contains(file_number_last_));
+  // Even if it cannot be made: a call that failed may have made it.
+  file_numbers_.insert(file_number_last_);
+  return file_number_last_;
+}
+
+void Checkpointer::replace(checkpoint::Manifest manifest) noexcept {
+  const checkpoint::Manifest before = std::exchange(manifest_, std::move(manifest));
+  undecided_ = false;
+  remove_unnamed(before);
+  const std::lock_guard lock(told_mutex_);
+  told_.serial = manifest_.serial;
+  told_.cut = manifest_.cut_max();
+  told_.records = manifest_.records();
+  told_.bytes = manifest_.bytes();
+}
+
+void Checkpointer::leave_undecided(const std::string& why) {
+  undecided_ = true;
+  undecided_why_ = why;
+  // So that the one after it is told from both.
+  ++manifest_.serial;
+}
+
 void Checkpointer::stop() noexcept {
   stopped_.store(true, std::memory_order_seq_cst);
   // A step that is under way ends first; none begins behind it.
@@ -147,7 +189,7 @@ Result<void> Checkpointer::check_sound(const wal::Log& log) const {
   if (!log.failed()) return {};
   return base::failure(ErrorCode::read_only, [&] {
     return "the log failed earlier, and what a checkpoint would hold may not be on disk (" + log.failure() +
-           "); mend the disk and open the store again";
+           "); mend the disk and heal the store, or open it again";
   });
 }
 
@@ -250,13 +292,8 @@ Result<bool> Checkpointer::gather(ThreadContext& context, SpaceCore& space) {
 Result<void> Checkpointer::write_gathered() {
   if (found_.empty()) return {};
   if (part_.file == nullptr) {
-    do {
-      ++file_number_last_;
-    } while (file_numbers_.contains(file_number_last_));
-    // Even if it cannot be made: a call that failed may have made it.
-    file_numbers_.insert(file_number_last_);
     auto file =
-        checkpoint::FileWriter::create(files_, store_.options().directory, file_number_last_, manifest_.store_id);
+        checkpoint::FileWriter::create(files_, store_.options().directory, take_file_number(), manifest_.store_id);
     if (!file) return std::unexpected(std::move(file.error()));
     part_.file = std::move(*file);
   }

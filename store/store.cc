@@ -94,6 +94,12 @@ Result<void> Store::checkpoint() {
   return store::guarded("the checkpoint", [&] { return core_->checkpoint(); });
 }
 
+Result<Healed> Store::heal() {
+  if (core_ == nullptr) return moved_from();
+  if (!core_->in_opening_process()) return forked();
+  return store::guarded("healing the store", [&] { return core_->heal(); });
+}
+
 void Store::cancel_checkpoint() noexcept {
   if (core_ != nullptr) core_->checkpointer().cancel();
 }

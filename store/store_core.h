@@ -103,6 +103,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
 
   /// Writes a checkpoint, or waits for the one that is under way. Fails as `Store::checkpoint`.
   [[nodiscard]] Result<void> checkpoint();
+  /// As `Store::heal` (healing.cc).
+  [[nodiscard]] Result<Healed> heal();
   /// One bounded step; see Checkpointer. Fails with closed, overloaded, and as the
   /// checkpoint does that it ends.
   [[nodiscard]] Result<Checkpointed> step_checkpoint();
@@ -274,6 +276,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   std::atomic<Seq> durable_at_close_{0};
   Maintenance maintenance_;
   Checkpointer checkpointer_;
+  // Held by who heals.
+  std::mutex healing_mutex_;
+  // relaxed: for statistics.
+  std::atomic<std::uint64_t> heals_{0};
 };
 
 }  // namespace actable::store

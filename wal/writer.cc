@@ -38,9 +38,10 @@ Writer::Writer(WriterConfig config, base::Epochs& epochs, base::PerThread<Stager
       epochs_(epochs),
       stagers_(stagers),
       pool_(pool),
-      segments_(std::move(segments)),
+      segments_(std::make_unique<Segments>(std::move(segments))),
       queue_(std::move(queue)),
       durable_(durable),
+      era_(config_.era),
       next_frame_(config_.next_frame),
       completed_through_(config_.next_frame - 1),
       next_frame_shared_(config_.next_frame) {
@@ -54,27 +55,27 @@ Writer::~Writer() { stop(); }
 
 Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   const std::uint64_t bytes = frame_bytes(0);
-  auto place = segments_.place(bytes, next_frame_, config_.era);
+  auto place = segments_->place(bytes, next_frame_, era_);
   if (!place) return std::unexpected(place.error());
   GatherBlock& block = *gather_blocks_.front();
   const auto frame = std::span(block.memory, static_cast<std::size_t>(bytes));
   std::ranges::fill(frame, std::byte{0});
-  seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, config_.era, cut, durable, 0, 0},
-             config_.store_id, frame);
+  seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, era_, cut, durable, 0, 0}, config_.store_id,
+             frame);
   // The place is chosen, perhaps a new segment; the old log's end is not marked yet.
   ACTABLE_FAIL_POINT("recovery.marker.before_write");
   if (auto written = place->file->write(place->offset, frame); !written) return written;
   // The next opening may find the marker or not, and must find the same content.
   ACTABLE_FAIL_POINT("recovery.marker.written");
   synced_marker_frame_ = completed_through_ = next_frame_++;
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     if (ACTABLE_PLANTED(recovery_frame_not_synced)) continue;
     if (auto synced = file->sync(); !synced) return synced;
   }
   // What is void is void for good, and no write has been taken.
   ACTABLE_FAIL_POINT("recovery.marker.synced");
   durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
-  direct_io_ = segments_.direct();
+  direct_io_ = segments_->direct();
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
   return {};
 }
@@ -138,6 +139,7 @@ void Writer::or_fail(Step&& step) noexcept {
 
 void Writer::pass() {
   complete_all();
+  if (failed_) step_begin_anew();
   if (failed_) return;
   const Clock::time_point now = Clock::now();
   passed_at_.store(ticks(now), std::memory_order_relaxed);
@@ -210,6 +212,8 @@ void Writer::frame_completed(std::uint64_t number) {
 void Writer::fail_log(const Error& error) noexcept {
   if (failed_) return;
   failed_ = true;
+  // Exactly, for who begins anew: he sees it once he sees the failure.
+  next_frame_shared_.store(next_frame_, std::memory_order_release);
   durable_.fail(error.message);
   pool_.shut();
   if (!config_.log) return;
@@ -294,7 +298,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
   } else if (unmarked()) {
     unsynced_since_ = now;
   }
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     if (ACTABLE_PLANTED(sync_skipped)) continue;
     submit_sync(*file);
     // Of several files some are being synced, others not.
@@ -306,7 +310,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
 void Writer::sync_completed(Clock::time_point now) {
   // On disk, and nobody has been told.
   ACTABLE_FAIL_POINT("wal.sync.after");
-  segments_.close_full();
+  segments_->close_full();
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
   unsynced_since_shared_.store(unsynced_since_ ? ticks(*unsynced_since_) : 0, std::memory_order_relaxed);
@@ -334,7 +338,7 @@ void Writer::step_release() {
   if (!release || release_failed_) return;
   // The log must go on to begin with a segment that is on disk, a marker behind it.
   const std::uint64_t before = std::min(release->frame_number, synced_marker_frame_);
-  const auto [generation, first_frame] = segments_.beginning_at(before);
+  const auto [generation, first_frame] = segments_->beginning_at(before);
   Result<void> published{};
   try {
     published = release->publish(generation, first_frame);
@@ -342,7 +346,7 @@ void Writer::step_release() {
     published = base::failure(ErrorCode::no_memory, "no memory");
   }
   if (published) {
-    segments_.release_before(before);
+    segments_->release_before(before);
     return;
   }
   // Where the log begins may be as it was or as it should be. Nothing is lost as long as
@@ -356,12 +360,12 @@ void Writer::step_release() {
 }
 
 void Writer::step_prewrite() {
-  counters_.segments.store(segments_.live_count(), std::memory_order_relaxed);
-  counters_.spare.store(segments_.spare_count(), std::memory_order_relaxed);
+  counters_.segments.store(segments_->live_count(), std::memory_order_relaxed);
+  counters_.spare.store(segments_->spare_count(), std::memory_order_relaxed);
   counters_.registered.store(queue_->memory_registered(), std::memory_order_relaxed);
   next_frame_shared_.store(next_frame_, std::memory_order_release);
   if (failed_ || in_flight_free_.size() != in_flight_.size()) return;
-  auto done = segments_.prewrite();
+  auto done = segments_->prewrite();
   if (!done) fail_log(done.error());
 }
 
@@ -415,7 +419,7 @@ void Writer::write_clean_close() {
   // It says so, and is not synced.
   ACTABLE_FAIL_POINT("wal.close.written");
   syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     submit_sync(*file);
   }
 }
