@@ -43,6 +43,11 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
   if (plan.work.closes) plan.work.writes = 10 + plan.work.writes / 10;
   if (point != nullptr && point->when == When::writing) plan.work.writes = 1'200;
   if (point != nullptr && point->name.starts_with("checkpoint.")) plan.work.checkpoint_one_in = 30;
+  const bool heals = point != nullptr && (point->name.starts_with("heal.") || point->name == "wal.segment.removed");
+  if (heals) {
+    plan.heals = point->passages_max;
+    plan.work.writes = 100;
+  }
   // Any spare segment is large enough for one of these.
   if (point != nullptr && point->name == "wal.segment.recycled") options.segment_bytes = 12 * k_kib;
   // Smaller ones have no room to write ahead of the frames.
@@ -60,6 +65,7 @@ std::string to_text(const Plan& plan) {
   return std::to_string(work.threads) + " threads, up to " + std::to_string(work.writes) +
          " writes each, synchronous one in " + std::to_string(work.synchronous_one_in) +
          (work.checkpoint_one_in == 0 ? "" : ", checkpoints one in " + std::to_string(work.checkpoint_one_in)) +
+         (plan.heals == 0 ? "" : ", healed " + std::to_string(plan.heals) + " times") +
          (work.closes ? ", closes" : "") + ", " + std::string(name_of(options.log_io)) + ", segments of " +
          std::to_string(options.segment_bytes / 1'024) + " KiB, staging " +
          std::to_string(options.staging_bytes / 1'024) + " KiB, written every " + ms(options.write_interval) +
