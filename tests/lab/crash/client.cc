@@ -23,10 +23,10 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",       "erase",         "batch",         "add",         "drop_space",
-      "sync",      "round",         "rotate",        "reopen",      "checkpoint",
-      "put_sync",  "put_if_absent", "update",        "take",        "compare_and_set",
-      "put_large", "shared_put",    "shared_update", "shared_batch"};
+      "put",       "erase",         "batch",         "add",          "drop_space",
+      "sync",      "round",         "rotate",        "reopen",       "checkpoint",
+      "put_sync",  "put_if_absent", "update",        "take",         "compare_and_set",
+      "put_large", "shared_put",    "shared_update", "shared_batch", "heal"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -101,6 +101,8 @@ void Client::take_step(Step step) {
       return reopen();
     case Step::checkpoint:
       return checkpoint();
+    case Step::heal:
+      return heal();
   }
 }
 
@@ -269,6 +271,24 @@ void Client::checkpoint() {
   // Of the few keys here a part holds a few.
   core.checkpointer().set_part_bytes(1 + world_.scheduler.random().below(60'000));
   must(world_.store->checkpoint());
+}
+
+/// A crash before the end finds what the old log has, or all that there was.
+void Client::heal() {
+  const Key key = own_key();
+  const std::string value = fresh_value(8);
+  const std::size_t write = begin(key, value);
+  world_.disk.fail_next_write();
+  const auto put = space(key).put(key.key, value, k_sync);
+  require(!put, "a put was reported durable though its write had failed");
+  if (put.error().refused()) {
+    world_.history.refused(write);
+  } else {
+    world_.history.numbered(write, number_now(key));
+  }
+  const std::vector<std::size_t> writes = world_.history.all_returned();
+  require(must(world_.store->heal()).began_anew, "the log failed, and nothing was healed");
+  world_.history.durable(writes);
 }
 
 }  // namespace actable::lab

@@ -39,9 +39,11 @@ enum class Step : std::uint8_t {
   shared_put,
   shared_update,
   shared_batch,
+  /// Has the log fail under a write, and heals the store. For a client that is alone.
+  heal,
 };
 inline constexpr std::size_t k_enumerated_steps = 10;
-inline constexpr std::size_t k_steps = 19;
+inline constexpr std::size_t k_steps = 20;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
 
@@ -105,6 +107,7 @@ class Client {
   void drop_space();
   void reopen();
   void checkpoint();
+  void heal();
 
   World& world_;
   const unsigned number_;
