@@ -71,13 +71,20 @@ Result<void> Healing::check_open() const {
   return {};
 }
 
-Result<void> Healing::become_quiet() {
-  cut_ = store_.epochs().bump();
+/// Until nobody is left who has pinned in an epoch before.
+void Healing::wait_for_writers(Seq bumped) {
   ACTABLE_PARK("heal.bumped");
   base::heavy_fence();
-  const auto quiet = [this] { return !store_.epochs().writers_before(base::epoch_of(cut_)); };
+  const auto quiet = [&] { return !store_.epochs().writers_before(base::epoch_of(bumped)); };
   ACTABLE_AWAIT("heal.quiet", quiet);
   while (!quiet()) sched_yield();
+}
+
+Result<void> Healing::become_quiet() {
+  // Twice: who was pinned before the first may have drawn a number behind it.
+  wait_for_writers(store_.epochs().bump());
+  cut_ = store_.epochs().bump();
+  wait_for_writers(cut_);
   while (true) {
     if (auto open = check_open(); !open) return open;
     if (auto now = store_.unchanging_spaces()) {

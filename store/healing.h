@@ -24,8 +24,8 @@ class StoreCore;
 
 /// Gives a store whose log has failed another log.
 ///
-///   quiet       all numbers from here on are at or above C; wait until no writer is left
-///               that began before. The tables of the logged spaces stand still.
+///   quiet       a bump; wait until no writer is left that began before it. The tables of
+///               the logged spaces stand still. A second bump, to C, and such a wait.
 ///   writing     all that they hold goes into new files of a checkpoint.
 ///   beginning   the first segment of another log is written, with cut C.
 ///   publishing  a manifest that names the files, and the log by its generation.
@@ -33,20 +33,25 @@ class StoreCore;
 ///               number is C; writes are taken. The old log and checkpoint are removed.
 ///
 /// *Why nothing moves.* A writer looks at whether the log has failed while it is pinned
-/// (wal::Log::ready), before it changes anything. C is from a bump that came after the
-/// failure was seen. Who pins in C's epoch or later has read a word that the bump wrote, so
-/// he sees the failure and is refused. Who was pinned before is waited for. So from then on
-/// until the log goes on nobody writes to a logged space, and the catalog is one. The spaces
+/// (wal::Log::ready), before it changes anything. The first bump comes after the failure
+/// was seen. Who pins in its epoch or later has read a word that the bump wrote, so he sees
+/// the failure and is refused. Who was pinned before is waited for. So from then on until
+/// the log goes on nobody writes to a logged space, and the catalog is one. The spaces
 /// themselves change under a mutex, behind their entry in the catalog: who held it has let
 /// go of it when `unchanging_spaces` answers, and nobody has a new entry.
+///
+/// *Why C parts what was from what comes.* Who was pinned before the first bump may draw a
+/// number of an epoch behind it, but he is gone before the second: all that the tables hold
+/// is below C. Who is pinned between the two is refused, and gone before the log goes on.
+/// So who writes then has pinned in C's epoch or later, and his numbers are leased there
+/// (rule 2 of docs/architecture.md).
 ///
 /// *Why nothing is lost.* What was durable is in the tables, for all that is staged was
 /// published before, and replay restores what was durable (a batch that was torn by a lack
 /// of memory is the exception, and ends healing: Checkpointer::forbidden). So it is in the
 /// files, or overwritten by what is there. So is what was neither durable nor lost: its
 /// fate was open, and it becomes durable now. What the stagers hold is below C, and in the
-/// files. What is written later is numbered from C on, for who writes it was pinned in C's
-/// epoch or later (rule 2 of docs/architecture.md), and is in the new log.
+/// files. What is written later is numbered from C on, and is in the new log.
 ///
 /// *Why it is one step.* The manifest is renamed: before that the old manifest and the old
 /// log count, and the new files are leftovers (wal/beginning.h); behind it the new ones
@@ -70,6 +75,7 @@ class Healing {
   [[nodiscard]] Result<Healed> run();
 
  private:
+  void wait_for_writers(Seq bumped);
   [[nodiscard]] Result<void> become_quiet();
   [[nodiscard]] Result<void> write_files();
   [[nodiscard]] Result<void> write_file(unsigned group, unsigned groups);
