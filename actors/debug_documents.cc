@@ -106,6 +106,7 @@ Document document_of(const StoreStats& stats) {
                     {"durable_lag_us", stats.durable_lag.count()},
                     {"read_only", stats.read_only},
                     {"read_only_reason", stats.read_only_reason},
+                    {"heals", stats.heals},
                     {"threads", stats.threads},
                     {"epoch", stats.epoch},
                     {"epoch_pinned_oldest", stats.epoch_pinned_oldest},

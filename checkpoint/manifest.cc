@@ -36,7 +36,8 @@ std::vector<std::byte> encode(const Manifest& manifest) {
   for (const SpaceEntry& space : manifest.spaces) spaces.emplace_back(space.id, space.name, space.keys);
   msgpack::sbuffer packed;
   msgpack::pack(packed, std::make_tuple(manifest.format_version, manifest.store_id, manifest.hash_seed, manifest.serial,
-                                        manifest.next_space_id, groups, files, spaces));
+                                        manifest.next_space_id, groups, files, spaces, manifest.log_generation,
+                                        manifest.log_first_frame));
   return base::seal_control_record(k_magic, std::span(packed.data(), packed.size()));
 }
 
@@ -45,11 +46,17 @@ std::optional<Manifest> unpack(const msgpack::object& fields) {
   const auto [version, store_id, hash_seed, serial, next_space_id, groups, files, spaces] =
       fields.as<std::tuple<std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint32_t,
                            std::vector<PackedGroup>, std::vector<PackedFile>, std::vector<PackedSpace>>>();
+  // The last two may be missing.
+  const bool tells_of_log = fields.via.array.size >= 10;
+  const auto log_generation = tells_of_log ? fields.via.array.ptr[8].as<std::uint64_t>() : 0;
+  const auto log_first_frame = tells_of_log ? fields.via.array.ptr[9].as<std::uint64_t>() : 0;
   Manifest manifest{.format_version = version,
                     .store_id = store_id,
                     .hash_seed = hash_seed,
                     .serial = serial,
-                    .next_space_id = next_space_id};
+                    .next_space_id = next_space_id,
+                    .log_generation = log_generation,
+                    .log_first_frame = log_first_frame};
   if (groups.size() != k_groups || files.size() > k_groups) return std::nullopt;
   for (const auto& [number, bytes, blocks, records, seq_end, checksum] : files) {
     const bool follows = manifest.files.empty() || number > manifest.files.back().number;
@@ -66,6 +73,8 @@ std::optional<Manifest> unpack(const msgpack::object& fields) {
     if (id > k_space_id_max) return std::nullopt;
     manifest.spaces.push_back({id, name, keys});
   }
+  // No group needs what was before the log.
+  if ((log_generation == 0) != (log_first_frame == 0) || manifest.first_frame() < log_first_frame) return std::nullopt;
   return manifest;
 }
 

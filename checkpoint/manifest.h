@@ -68,6 +68,11 @@ struct Manifest {
   /// In the order of their numbers; each has a group.
   std::vector<FileEntry> files{};
   std::vector<SpaceEntry> spaces{};
+  /// Where the log begins: the generation of its first segment and the number of its first
+  /// frame, if that is later than what `STORE` says. 0: as that says. So a log that takes
+  /// the place of another counts from the same moment as the checkpoint before it.
+  std::uint64_t log_generation = 0;
+  std::uint64_t log_first_frame = 0;
 
   /// Above every number in its files: the log must have come so far.
   [[nodiscard]] Seq seq_end() const noexcept;

@@ -5,6 +5,7 @@
 #include "shell/interrupt.h"
 #include "shell/words.h"
 #include "store/catalog.h"
+#include "store/log_beginning.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -127,6 +128,7 @@ Got<void> Repair::find() {
   source_.begin_reading(3 * log_bytes + 2 * checkpoint_.bytes());
   if (auto scanned = log_.scan(*id); !scanned) return scanned;
   const auto& manifest = checkpoint_.manifest();
+  if (manifest && identity) identity = actable::store::with_beginning(*identity, *manifest);
   log_.follow(identity, manifest ? manifest->first_frame() : 1);
   tail_lost_ = manifest && manifest->seq_end() > log_.cut();
   log_has_all_ = log_.from_the_first() && !tail_lost_;

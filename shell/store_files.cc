@@ -9,6 +9,7 @@
 #include "shell/text.h"
 #include "shell/words.h"
 #include "store/catalog.h"
+#include "store/log_beginning.h"
 #include "wal/frame_reader.h"
 
 #include <algorithm>
@@ -184,7 +185,8 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
   checkpoint_ = *manifest;
   bytes_in_all_ += manifest->bytes();
   if (auto read = read_checkpoint(*manifest, take); !read) return std::unexpected(std::move(read.error()));
-  auto end = wal::replay(directory_, identity_, *files, [&](const wal::LogRecord& record) -> Result<void> {
+  const wal::Identity identity = actable::store::with_beginning(identity_, *manifest);
+  auto end = wal::replay(directory_, identity, *files, [&](const wal::LogRecord& record) -> Result<void> {
     const std::uint64_t hash = actable::base::hash_key(record.key, identity_.hash_seed);
     // The checkpoint has what became of it.
     if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};

@@ -5,6 +5,7 @@
 #include "base/simulation.h"
 #include "checkpoint/file_copy.h"
 #include "checkpoint/format.h"
+#include "store/log_beginning.h"
 #include "store/store_core.h"
 #include "wal/log.h"
 #include "wal/log_copy.h"
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <shared_mutex>
 #include <utility>
 
 namespace actable::store {
@@ -40,6 +42,8 @@ Result<BackupStats> StoreCore::backup(const std::filesystem::path& directory) {
   if (directory.empty()) {
     return base::failure(ErrorCode::invalid_argument, "the path is empty: give that of the backup's directory");
   }
+  // Not while another log is begun.
+  const std::shared_lock beside_others(healing_mutex_);
   return Backup(*this, files_, **log, directory).run();
 }
 
@@ -150,7 +154,7 @@ Result<void> Backup::copy() {
                                         ": offset 0: the file is missing: the store would not open again. Its content "
                                         "is in memory still: save it with `dump` of actable-shell");
   }
-  identity_ = **identity;
+  identity_ = with_beginning(**identity, manifest_);
   record_ = {.store_id = manifest_.store_id, .files = before_.files, .segments = before_.segments};
   if (auto begun = write_backup_record(files_, to_, record_); !begun) return begun;
   if (auto copied = copy_checkpoint(); !copied) return copied;

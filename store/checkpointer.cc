@@ -91,6 +91,30 @@ CheckpointStats Checkpointer::stats() const {
   return stats;
 }
 
+bool Checkpointer::hold_steps() noexcept {
+  while (true) {
+    const std::uint32_t before = heard();
+    // Then the steps are held for good.
+    if (stopped()) return false;
+    if (!driven_.exchange(true, std::memory_order_seq_cst)) break;
+    await_step(before);
+  }
+  if (stage_ != Stage::resting) {
+    abandon_part();
+    end_pass(base::failure(ErrorCode::read_only, "the log failed while the checkpoint was written; ask for it again"));
+  }
+  return true;
+}
+
+std::uint64_t Checkpointer::take_file_number() {
+  do {
+    ++file_number_last_;
+  } while (file_numbers_.contains(file_number_last_));
+  // Even if it cannot be made: a call that failed may have made it.
+  file_numbers_.insert(file_number_last_);
+  return file_number_last_;
+}
+
 void Checkpointer::stop() noexcept {
   stopped_.store(true, std::memory_order_seq_cst);
   // A step that is under way ends first; none begins behind it.
@@ -190,7 +214,7 @@ Result<void> Checkpointer::check_sound(const wal::Log& log) const {
   if (!log.failed()) return {};
   return base::failure(ErrorCode::read_only, [&] {
     return "the log failed earlier, and what a checkpoint would hold may not be on disk (" + log.failure() +
-           "); mend the disk and open the store again";
+           "); mend the disk and heal the store, or open it again";
   });
 }
 
@@ -304,13 +328,8 @@ Result<bool> Checkpointer::gather(ThreadContext& context, SpaceCore& space) {
 Result<void> Checkpointer::write_gathered() {
   if (found_.empty()) return {};
   if (part_.file == nullptr) {
-    do {
-      ++file_number_last_;
-    } while (file_numbers_.contains(file_number_last_));
-    // Even if it cannot be made: a call that failed may have made it.
-    file_numbers_.insert(file_number_last_);
     auto file =
-        checkpoint::FileWriter::create(files_, store_.options().directory, file_number_last_, manifest_.store_id);
+        checkpoint::FileWriter::create(files_, store_.options().directory, take_file_number(), manifest_.store_id);
     if (!file) return std::unexpected(std::move(file.error()));
     part_.file = std::move(*file);
   }
@@ -350,111 +369,6 @@ Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
     end_pass({});
   }
   return Checkpointed::working;
-}
-
-checkpoint::Manifest Checkpointer::next_manifest() const {
-  checkpoint::Manifest next = manifest_;
-  ++next.serial;
-  for (unsigned group = part_.group; group < part_.group + part_.groups; ++group) {
-    next.groups[group] = {part_.entry.number, part_.cut, part_.first_frame};
-  }
-  std::erase_if(next.files, [&next](const checkpoint::FileEntry& file) {
-    return std::ranges::find(next.groups, file.number, &checkpoint::Group::file) == next.groups.end();
-  });
-  if (part_.entry.number != 0) {
-    next.files.push_back(part_.entry);
-    std::ranges::sort(next.files, {}, &checkpoint::FileEntry::number);
-  }
-  std::map<std::uint32_t, checkpoint::SpaceEntry> spaces = spaces_;
-  // Some files are still those of the pass before.
-  if (part_.group + part_.groups < k_groups) {
-    for (const checkpoint::SpaceEntry& space : manifest_.spaces) spaces.emplace(space.id, space);
-  }
-  next.spaces.clear();
-  for (auto& [id, space] : spaces) next.spaces.push_back(std::move(space));
-  next.next_space_id = part_.next_space_id;
-  return next;
-}
-
-Result<void> Checkpointer::publish(wal::Log& log) {
-  checkpoint::Manifest next = next_manifest();
-  checkpoint::Published published = checkpoint::write_manifest(files_, store_.options().directory, next);
-  if (published.error) {
-    // Whichever counts after a crash, its files are there.
-    if (published.either) {
-      undecided_ = true;
-      part_.file.reset();
-      undecided_why_ = published.error->message;
-    }
-    return std::unexpected(*std::move(published.error));
-  }
-  // Both checkpoints are whole, and the new one counts.
-  ACTABLE_FAIL_POINT("checkpoint.published");
-  part_.file.reset();
-  checkpoint::Manifest before;
-  {
-    const std::lock_guard lock(holds_mutex_);
-    before = std::exchange(manifest_, std::move(next));
-  }
-  remove_unnamed(before);
-  log.release_before(manifest_.first_frame(), spare_log_bytes());
-  const std::lock_guard lock(told_mutex_);
-  told_.serial = manifest_.serial;
-  told_.cut = manifest_.cut_max();
-  told_.records = manifest_.records();
-  told_.bytes = manifest_.bytes();
-  return {};
-}
-
-/// So much the log grows by until the next pass begins; what it grows by while one is
-/// written, the log's thread sees.
-std::uint64_t Checkpointer::spare_log_bytes() const {
-  const std::lock_guard lock(told_mutex_);
-  return schedule_.log_bytes_max(manifest_.bytes()) + store_.options().segment_bytes;
-}
-
-/// What cannot be removed is, when the store is opened the next time.
-void Checkpointer::remove_unnamed(const checkpoint::Manifest& before) noexcept {
-  for (const checkpoint::FileEntry& file : before.files) {
-    if (manifest_.file(file.number) != nullptr) continue;
-    (void)guarded("removing a file", [&]() -> Result<void> {
-      if (!keep_for_holds(file.number)) remove_file(file.number);
-      return {};
-    });
-    // Of several files some are gone.
-    ACTABLE_FAIL_POINT("checkpoint.file.removed");
-  }
-}
-
-bool Checkpointer::keep_for_holds(std::uint64_t file) {
-  const std::lock_guard lock(holds_mutex_);
-  if (holds_ != 0) kept_files_.push_back(file);
-  return holds_ != 0;
-}
-
-void Checkpointer::remove_file(std::uint64_t number) noexcept {
-  (void)guarded("removing a file", [&]() -> Result<void> {
-    return files_.remove(store_.options().directory / checkpoint::file_name(number));
-  });
-}
-
-checkpoint::Manifest Checkpointer::hold() {
-  const std::lock_guard lock(holds_mutex_);
-  checkpoint::Manifest held = manifest_;
-  ++holds_;
-  return held;
-}
-
-void Checkpointer::end_hold() noexcept {
-  std::vector<std::uint64_t> files;
-  {
-    const std::lock_guard lock(holds_mutex_);
-    if (--holds_ != 0) return;
-    files.swap(kept_files_);
-  }
-  // A closed store's directory may be somebody else's by now, who removes them on opening.
-  if (!store_.is_open()) return;
-  for (const std::uint64_t file : files) remove_file(file);
 }
 
 void Checkpointer::abandon_part() noexcept {

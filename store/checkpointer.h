@@ -149,6 +149,25 @@ class Checkpointer {
   /// Ends a pass that is under way, and all steps, at once. Before the log is closed.
   void stop() noexcept;
 
+  /// For healing, which writes a checkpoint of its own (store/healing.h): ends a pass that
+  /// is under way, and keeps all steps waiting until `let_steps_go`. False, and nothing to
+  /// let go, once `stop` was called.
+  [[nodiscard]] bool hold_steps() noexcept;
+  void let_steps_go() noexcept { leave_step(); }
+  [[nodiscard]] bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+  /// As said by `forbid`. acquire: pairs with the release there.
+  [[nodiscard]] bool forbidden() const noexcept { return forbidden_.load(std::memory_order_acquire); }
+  // For who holds the steps.
+
+  /// The one that counts; one of two, after a failure that left open which.
+  [[nodiscard]] const checkpoint::Manifest& manifest() const noexcept { return manifest_; }
+  /// For a new file.
+  [[nodiscard]] std::uint64_t take_file_number();
+  /// Goes on from this one, which is on disk, and removes the files that it does not name.
+  void replace(checkpoint::Manifest manifest) noexcept;
+  /// The next manifest was to be published, and whether it counts is not known.
+  void leave_undecided(const std::string& why);
+
   [[nodiscard]] CheckpointStats stats() const;
 
  private:

@@ -40,7 +40,10 @@ Result<wal::Basis> StoreCore::restore(const wal::Identity& identity, bool fresh)
   recovery_meter_.expect(restoring_.bytes());
   if (auto read = read_checkpoint(); !read) return std::unexpected(std::move(read.error()));
   checkpointer_.take_over(restoring_, *std::move(there));
-  return wal::Basis{.cut_min = restoring_.seq_end(), .numbers_min = restoring_.cut_max()};
+  return wal::Basis{.cut_min = restoring_.seq_end(),
+                    .numbers_min = restoring_.cut_max(),
+                    .generation = restoring_.log_generation,
+                    .first_frame = restoring_.log_first_frame};
 }
 
 Result<std::set<std::uint64_t>> StoreCore::checkpoint_files_there() {

@@ -100,6 +100,12 @@ Result<bool> Store::checkpoint_if_due() {
   return store::guarded("the checkpoint", [&] { return core_->checkpoint_if_due(); });
 }
 
+Result<Healed> Store::heal() {
+  if (core_ == nullptr) return moved_from();
+  if (!core_->in_opening_process()) return forked();
+  return store::guarded("healing the store", [&] { return core_->heal(); });
+}
+
 void Store::cancel_checkpoint() noexcept {
   if (core_ != nullptr) core_->checkpointer().cancel();
 }

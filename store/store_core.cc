@@ -215,6 +215,7 @@ StoreStats StoreCore::stats() {
     stats.durable_lag = log->lag();
     stats.read_only = log->refuses_writes();
     if (stats.read_only) stats.read_only_reason = log->failure();
+    stats.heals = heals_.load(std::memory_order_relaxed);
   }
   if (auto own = context()) {
     const base::ReadPin pin(epochs_, (*own)->slot);

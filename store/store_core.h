@@ -29,6 +29,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -109,6 +110,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] Result<bool> checkpoint_if_due();
   /// What a checkpoint of the logged spaces would take, but for the blocks' headers.
   [[nodiscard]] std::uint64_t checkpoint_bytes() const;
+  /// As `Store::heal` (healing.cc).
+  [[nodiscard]] Result<Healed> heal();
   /// One bounded step; see Checkpointer. Fails with closed, overloaded, and as the
   /// checkpoint does that it ends.
   [[nodiscard]] Result<Checkpointed> step_checkpoint();
@@ -305,6 +308,10 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   std::atomic<Seq> durable_at_close_{0};
   Maintenance maintenance_;
   Checkpointer checkpointer_;
+  // Held alone by who heals, together by who makes backups.
+  std::shared_mutex healing_mutex_;
+  // relaxed: for statistics.
+  std::atomic<std::uint64_t> heals_{0};
 };
 
 }  // namespace actable::store

@@ -57,10 +57,30 @@ class Durable {
   }
 
   /// From now on nothing more is staged; what was staged becomes durable.
-  void refuse(std::string_view reason) noexcept { leave(State::refusing, reason); }
+  void refuse(std::string_view reason) noexcept {
+    // Before the state, so that who goes on after a failure finds it.
+    refused_.store(true, std::memory_order_seq_cst);
+    leave(State::refusing, reason);
+  }
 
   /// From now on nothing becomes durable.
   void fail(std::string_view reason) noexcept { leave(State::failed, reason); }
+
+  /// After a failure: all numbered below `number` is on disk now, and more is staged
+  /// again, unless somebody has refused that. The log's thread, at the end of
+  /// Writer::begin_anew.
+  void resume(Seq number) noexcept {
+    const std::lock_guard lock(mutex_);
+    number_.store(number, std::memory_order_seq_cst);
+    const bool refused = refused_.load(std::memory_order_seq_cst);
+    reason_ = refused ? "refused earlier" : "";
+    // release: all that was begun anew; pairs with the acquires of those who look.
+    state_.store(refused ? State::refusing : State::working, std::memory_order_release);
+    for (base::Bell& bell : bells_) bell.ring();
+    if (watcher_) watcher_();
+  }
+  /// Whether `refuse` was called, before a failure or after it.
+  [[nodiscard]] bool refused() const noexcept { return refused_.load(std::memory_order_seq_cst); }
 
   [[nodiscard]] bool failed() const noexcept { return state_.load(std::memory_order_acquire) == State::failed; }
   /// True once writes are refused, by a failure or by `refuse`.
@@ -138,6 +158,7 @@ class Durable {
   std::atomic<bool> watched_{false};
   std::array<base::Bell, k_bells> bells_{};
   std::atomic<State> state_{State::working};
+  std::atomic<bool> refused_{false};
   mutable std::mutex mutex_;
   std::string reason_;
   std::function<void()> watcher_;

@@ -85,14 +85,14 @@ void Writer::take_frame(Buffer& buffer, StagedFrame& frame, GatherBlock* gather)
 
 bool Writer::emit(const FrameToWrite& frame, InFlight in_flight) {
   const auto bytes = static_cast<std::size_t>(frame_bytes(frame.payload_bytes));
-  auto place = segments_.place(bytes, next_frame_, config_.era);
+  auto place = segments_->place(bytes, next_frame_, era_);
   if (!place) {
     fail_log(place.error());
     return false;
   }
   const auto whole = frame.memory.first(bytes);
   std::ranges::fill(whole.subspan(k_frame_header_bytes + frame.payload_bytes), std::byte{0});
-  seal_frame({frame.flags, place->generation, next_frame_, config_.era, frame.cut, durable_marker_,
+  seal_frame({frame.flags, place->generation, next_frame_, era_, frame.cut, durable_marker_,
               static_cast<std::uint32_t>(frame.payload_bytes), frame.records},
              config_.store_id, whole);
   // It has its number and place, and the disk nothing of it.

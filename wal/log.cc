@@ -7,6 +7,7 @@
 #include "wal/frame_reader.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace actable::wal {
@@ -152,6 +153,10 @@ Result<void> Log::start(const Recovery& recovery) {
   epochs_.begin_replay();
   const auto basis = recovery.begin(identity_, fresh);
   if (!basis) return std::unexpected(basis.error());
+  if (basis->generation > identity_.first_generation) {
+    identity_.first_generation = basis->generation;
+    identity_.first_frame = basis->first_frame;
+  }
 
   Segments segments(files_, options_.directory, identity_.store_id, options_.segment_bytes);
   LogEnd end;
@@ -164,6 +169,11 @@ Result<void> Log::start(const Recovery& recovery) {
     continue_at = end.clean || ACTABLE_PLANTED(numbers_continue_at_cut)
                       ? end.cut
                       : base::first_seq_of(base::epoch_of(std::max(end.numbers_end, end.cut)) + k_epochs_skipped);
+    // Above those of segments that are no part of the log, too; see wal/beginning.h.
+    era_last_ = end.era;
+    for (const SegmentFile& segment : listed) {
+      if (segment.state == HeaderState::whole) era_last_ = std::max(era_last_, segment.header.era);
+    }
     std::vector<SegmentFile> live;
     std::vector<SegmentFile> spare;
     std::vector<bool> goes_on(listed.size(), false);
@@ -177,8 +187,9 @@ Result<void> Log::start(const Recovery& recovery) {
       listed[i].close();
       spare.push_back(std::move(listed[i]));
     }
-    segments.take_over(std::move(live), end.offset, std::move(spare), end.era + 1);
+    segments.take_over(std::move(live), end.offset, std::move(spare), era_last_ + 1);
   }
+  ++era_last_;
 
   if (recovery.changing) {
     if (auto may = recovery.changing(); !may) return may;
@@ -188,7 +199,7 @@ Result<void> Log::start(const Recovery& recovery) {
   if (lock_ != nullptr) (*queue)->hold(*lock_);
   continue_at = epochs_.restart_at(std::max(continue_at, basis->numbers_min));
   durable_.begin_at(continue_at);
-  WriterConfig config{identity_.store_id,     end.era + 1,       end.next_frame, options_.write_interval,
+  WriterConfig config{identity_.store_id,     era_last_,         end.next_frame, options_.write_interval,
                       options_.sync_interval, options_.log_nice, options_.log,   recovery.aside};
   writer_ = std::make_unique<Writer>(std::move(config), epochs_, stagers_, pool_, std::move(segments),
                                      std::move(*queue), durable_);
@@ -215,7 +226,7 @@ std::unexpected<Error> Log::read_only_error() const {
   }
   return base::failure(ErrorCode::read_only, [this] {
     return "the log failed earlier and the store takes no more writes (" + failure() +
-           "); reads go on; mend the disk and open the store again";
+           "); reads go on; mend the disk and heal the store, or open it again";
   });
 }
 
@@ -278,6 +289,24 @@ void Log::release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_m
     return written;
   };
   writer_->release_before(frame_number, spare_bytes_max, std::move(publish));
+}
+
+Result<Beginning> Log::prepare_anew(Seq cut) {
+  // The same frame for each attempt: so none goes on where another ends.
+  return write_beginning(files_, options_.directory, options_.segment_bytes,
+                         {identity_.store_id, ++era_last_, writer_->next_frame() + 1, cut});
+}
+
+void Log::begin_anew(Beginning beginning) noexcept {
+  identity_.first_generation = beginning.generation;
+  identity_.first_frame = beginning.first_frame;
+  try {
+    // The manifest says so already; where this fails it goes on to do so alone.
+    (void)write_identity(files_, options_.directory, identity_);
+  } catch (const std::bad_alloc&) {
+    // As above.
+  }
+  writer_->begin_anew(std::move(beginning))->remove_all();
 }
 
 Result<void> Log::close() {

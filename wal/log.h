@@ -2,6 +2,7 @@
 
 #include "base/epoch.h"
 #include "base/file.h"
+#include "wal/beginning.h"
 #include "wal/durable.h"
 #include "wal/identity.h"
 #include "wal/reader.h"
@@ -29,6 +30,10 @@ struct Basis {
   Seq cut_min = 0;
   /// Numbers continue at or above it.
   Seq numbers_min = 0;
+  /// Where the log begins, if that is later than what the identity says: the generation
+  /// of a segment and the number of its first frame. 0: as that says.
+  std::uint64_t generation = 0;
+  std::uint64_t first_frame = 0;
 };
 
 /// What recovery needs of its caller.
@@ -131,6 +136,8 @@ class Log {
   [[nodiscard]] bool refuses_writes() const noexcept { return durable_.refuses(); }
 
   [[nodiscard]] bool failed() const noexcept { return durable_.failed(); }
+  /// Whether `refuse_writes` was called, before a failure or after it.
+  [[nodiscard]] bool refused() const noexcept { return durable_.refused(); }
   [[nodiscard]] std::string failure() const { return durable_.reason(); }
 
   /// Options that may change while the log is in use, in place of those it was
@@ -161,6 +168,17 @@ class Log {
   /// What recovery would read, headers and padding included, a moment ago.
   [[nodiscard]] std::uint64_t live_bytes() const noexcept { return writer_->live_bytes(); }
 
+  /// For a log that has failed, and that is to begin anew behind `cut`, above which
+  /// nobody has a number yet: writes what that needs beside the old log, which goes on to
+  /// count. Fails with io_error or no_memory; nothing has changed then. One caller at a time.
+  [[nodiscard]] Result<Beginning> prepare_anew(Seq cut);
+  /// A beginning that nothing names goes.
+  static void forget(Beginning beginning) noexcept { beginning.segments->remove_all(); }
+  /// Goes on with it: a manifest that names it is on disk. Waits for what is still in
+  /// flight. The durable number is then its cut, and writes are taken. Nobody has staged
+  /// anything since the failure, and what was staged before is dropped.
+  void begin_anew(Beginning beginning) noexcept;
+
   /// Syncs everything and ends the log's thread. Nobody stages any more. Fails
   /// with indeterminate when the log has failed.
   [[nodiscard]] Result<void> close();
@@ -183,7 +201,10 @@ class Log {
   base::FileSystem& files_;
   base::Epochs& epochs_;
   const base::DirectoryLock* const lock_;
+  // The log's thread's own; while it rests after a failure, whoever begins anew.
   Identity identity_;
+  // The last that was used, or that an attempt to begin anew has taken.
+  std::uint64_t era_last_ = 0;
   BufferPool pool_;
   base::PerThread<Stager> stagers_;
   Durable durable_;

@@ -129,6 +129,35 @@ void Segments::take_over(std::vector<SegmentFile> live, std::uint64_t offset, st
   offset_ = offset;
 }
 
+Result<void> Segments::begin_beside(std::uint64_t era) {
+  auto names = files_.list(directory_);
+  if (!names) return std::unexpected(std::move(names.error()));
+  for (const std::string& name : *names) {
+    if (const auto number = file_number_of(name)) taken_numbers_.insert(*number);
+  }
+  // Those below are left to a life that takes the same era because this one's headers
+  // were lost; see wal/beginning.h.
+  generation_last_ = (era << k_generation_bits) + (std::uint64_t{1} << (k_generation_bits - 1));
+  return {};
+}
+
+void Segments::remove_all() noexcept {
+  dirty_.clear();
+  const auto remove = [this](SegmentFile& segment) {
+    segment.close();
+    try {
+      (void)files_.remove(segment.path);
+    } catch (const std::bad_alloc&) {
+      // It stays.
+    }
+    // Of several files some are gone.
+    ACTABLE_FAIL_POINT("wal.segment.removed");
+  };
+  for (SegmentFile& segment : live_) remove(segment);
+  for (SegmentFile& segment : spare_) remove(segment);
+  if (unfinished_.file_number != 0) remove(unfinished_);
+}
+
 void Segments::mark_dirty(base::File* file, std::uint64_t frame_number) {
   const auto found = std::ranges::find(dirty_, file, &Dirty::file);
   if (found == dirty_.end()) {
@@ -156,6 +185,7 @@ Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
                       .files = &files_};
   auto file = files_.open(segment.path, {.create = true, .write = true, .direct = true});
   if (!file) return std::unexpected(file.error());
+  unfinished_ = {.file_number = segment.file_number, .path = segment.path};
   // A segment's name with nothing in it.
   ACTABLE_FAIL_POINT("wal.segment.created");
   if (auto allocated = (*file)->allocate(bytes); !allocated) return std::unexpected(allocated.error());
@@ -192,6 +222,7 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   offset_ = base::k_block_bytes;
   prewritten_ = reused ? segment.bytes : offset_;
   live_.push_back(std::move(segment));
+  unfinished_ = {};
   return {};
 }
 
@@ -264,7 +295,7 @@ bool Segments::remove_surplus(std::uint64_t bytes_max) noexcept {
   }
   spare_.erase(smallest);
   // Perhaps the directory forgets that, and the file is spare again.
-  ACTABLE_FAIL_POINT("wal.segment.removed");
+  ACTABLE_FAIL_POINT("wal.surplus.removed");
   return true;
 }
 

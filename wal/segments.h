@@ -80,6 +80,14 @@ class Segments {
   void take_over(std::vector<SegmentFile> live, std::uint64_t offset, std::vector<SegmentFile> spare,
                  std::uint64_t era);
 
+  /// Begins beside what the directory holds, of which no file is used: the next segment
+  /// is a new file, of a generation in the middle of those of `era`. Fails with io_error.
+  [[nodiscard]] Result<void> begin_beside(std::uint64_t era);
+
+  /// Removes all files, the spare ones and one that could not be made whole too. What
+  /// cannot be removed stays; nothing is done with this object any more.
+  void remove_all() noexcept;
+
   /// A place for a frame of `bytes` (a multiple of the block), in the next
   /// segment if this one has no room. Fails with io_error.
   [[nodiscard]] Result<Place> place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era);
@@ -128,6 +136,8 @@ class Segments {
   const std::uint64_t segment_bytes_;
   std::deque<SegmentFile> live_;
   std::vector<SegmentFile> spare_;
+  // A file that was created and is not a segment yet; closed, number 0 for none.
+  SegmentFile unfinished_;
   struct Dirty {
     base::File* file;
     std::uint64_t last_frame;

@@ -203,6 +203,11 @@ void BufferPool::shut() {
   returned_.notify_all();
 }
 
+void BufferPool::reopen() {
+  const std::lock_guard lock(mutex_);
+  shut_ = false;
+}
+
 std::size_t BufferPool::bytes() const noexcept {
   return buffers_.load(std::memory_order_relaxed) * k_buffer_bytes + oversize_bytes_.load(std::memory_order_relaxed);
 }

@@ -132,8 +132,10 @@ class BufferPool {
   /// may still have to link the next one to it. Called by the log's thread.
   void drop_memory(Buffer& oversize) noexcept;
 
-  /// Ends all waiting, for good: the log has failed or closes.
+  /// Ends all waiting, until `reopen`: the log has failed or closes.
   void shut();
+  /// Buffers can be waited for again.
+  void reopen();
 
   /// Calls `f(span)` for each piece of memory not yet shown to it.
   template <class F>

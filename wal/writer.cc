@@ -38,9 +38,10 @@ Writer::Writer(WriterConfig config, base::Epochs& epochs, base::PerThread<Stager
       epochs_(epochs),
       stagers_(stagers),
       pool_(pool),
-      segments_(std::move(segments)),
+      segments_(std::make_unique<Segments>(std::move(segments))),
       queue_(std::move(queue)),
       durable_(durable),
+      era_(config_.era),
       next_frame_(config_.next_frame),
       completed_through_(config_.next_frame - 1),
       next_frame_shared_(config_.next_frame) {
@@ -54,20 +55,20 @@ Writer::~Writer() { stop(); }
 
 Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   const std::uint64_t bytes = frame_bytes(0);
-  auto place = segments_.place(bytes, next_frame_, config_.era);
+  auto place = segments_->place(bytes, next_frame_, era_);
   if (!place) return std::unexpected(place.error());
   GatherBlock& block = *gather_blocks_.front();
   const auto frame = std::span(block.memory, static_cast<std::size_t>(bytes));
   std::ranges::fill(frame, std::byte{0});
-  seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, config_.era, cut, durable, 0, 0},
-             config_.store_id, frame);
+  seal_frame({FrameHeader::k_recovery, place->generation, next_frame_, era_, cut, durable, 0, 0}, config_.store_id,
+             frame);
   // The place is chosen, perhaps a new segment; the old log's end is not marked yet.
   ACTABLE_FAIL_POINT("recovery.marker.before_write");
   if (auto written = place->file->write(place->offset, frame); !written) return written;
   // The next opening may find the marker or not, and must find the same content.
   ACTABLE_FAIL_POINT("recovery.marker.written");
   synced_marker_frame_ = completed_through_ = next_frame_++;
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     if (ACTABLE_PLANTED(recovery_frame_not_synced)) continue;
     if (auto synced = file->sync(); !synced) return synced;
   }
@@ -75,7 +76,7 @@ Result<void> Writer::write_recovery_frame(Seq cut, Seq durable) {
   ACTABLE_FAIL_POINT("recovery.marker.synced");
   durable_marker_ = last_marker_cut_ = last_cut_ = sealed_cut_ = cut;
   marker_on_disk_.store(synced_marker_frame_, std::memory_order_release);
-  direct_io_ = segments_.direct();
+  direct_io_ = segments_->direct();
   count();
   counters_.frames.fetch_add(1, std::memory_order_relaxed);
   return {};
@@ -140,6 +141,7 @@ void Writer::or_fail(Step&& step) noexcept {
 
 void Writer::pass() {
   complete_all();
+  if (failed_) step_begin_anew();
   if (failed_) return;
   const Clock::time_point now = Clock::now();
   passed_at_.store(ticks(now), std::memory_order_relaxed);
@@ -213,6 +215,8 @@ void Writer::frame_completed(std::uint64_t number) {
 void Writer::fail_log(const Error& error) noexcept {
   if (failed_) return;
   failed_ = true;
+  // Exactly, for who begins anew: he sees it once he sees the failure.
+  next_frame_shared_.store(next_frame_, std::memory_order_release);
   durable_.fail(error.message);
   pool_.shut();
   if (!config_.log) return;
@@ -297,7 +301,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
   } else if (unmarked()) {
     unsynced_since_ = now;
   }
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     if (ACTABLE_PLANTED(sync_skipped)) continue;
     submit_sync(*file);
     // Of several files some are being synced, others not.
@@ -309,7 +313,7 @@ void Writer::begin_sync(const Marker& marker, Clock::time_point now) {
 void Writer::sync_completed(Clock::time_point now) {
   // On disk, and nobody has been told.
   ACTABLE_FAIL_POINT("wal.sync.after");
-  segments_.close_full();
+  segments_->close_full();
   durable_marker_ = syncing_.cut;
   synced_marker_frame_ = syncing_.frame_number;
   // release: before the durable number is raised, for who asks behind it. That of a clean
@@ -331,66 +335,10 @@ void Writer::sync_completed(Clock::time_point now) {
   ACTABLE_FAIL_POINT("wal.sync.reported");
 }
 
-void Writer::step_release() {
-  std::optional<Release> release;
-  {
-    const std::lock_guard lock(release_mutex_);
-    if (holds_ != 0) return;
-    release = std::exchange(release_, std::nullopt);
-    if (!release || release_failed_) return;
-    releasing_.store(true, std::memory_order_relaxed);
-  }
-  carry_out(*release);
-  // release: where the log begins now; pairs with the acquires in `hold_segments`.
-  releasing_.store(false, std::memory_order_release);
-}
-
-void Writer::carry_out(const Release& release) {
-  // The log must go on to begin with a segment that is on disk, a marker behind it.
-  const std::uint64_t before = std::min(release.frame_number, synced_marker_frame_);
-  const auto [generation, first_frame] = segments_.beginning_at(before);
-  Result<void> published{};
-  try {
-    published = release.publish(generation, first_frame);
-  } catch (const std::bad_alloc&) {
-    published = base::failure(ErrorCode::no_memory, "no memory");
-  }
-  if (published) {
-    segments_.release_before(before);
-    // The log may grow so far again.
-    spare_bytes_max_ = std::max(release.spare_bytes_max, segments_.live_bytes());
-    surplus_ = true;
-    return;
-  }
-  // Where the log begins may be as it was or as it should be. Nothing is lost as long as
-  // no segment is used again; and a later success would not say what is on disk.
-  release_failed_ = true;
-  if (!config_.log) return;
-  const Error told = base::make_error(published.error().code, [&published] {
-    return "the log lets go of no more segments until the store is opened again: " + published.error().message;
-  });
-  config_.log(LogLevel::warning, told.message);
-}
-
-/// One file in a pass: giving its blocks back may take the file system milliseconds.
-void Writer::step_surplus() {
-  if (surplus_) surplus_ = !failed_ && segments_.remove_surplus(spare_bytes_max_);
-}
-
-void Writer::count() noexcept {
-  counters_.segments.store(segments_.live_count(), std::memory_order_relaxed);
-  counters_.spare.store(segments_.spare_count(), std::memory_order_relaxed);
-  counters_.live_bytes.store(segments_.live_bytes(), std::memory_order_relaxed);
-  counters_.spare_bytes.store(segments_.spare_bytes(), std::memory_order_relaxed);
-  counters_.taken_max.store(taken_max_, std::memory_order_relaxed);
-  counters_.registered.store(queue_->memory_registered(), std::memory_order_relaxed);
-  next_frame_shared_.store(next_frame_, std::memory_order_release);
-}
-
 void Writer::step_prewrite() {
   count();
   if (failed_ || in_flight_free_.size() != in_flight_.size()) return;
-  auto done = segments_.prewrite();
+  auto done = segments_->prewrite();
   if (!done) fail_log(done.error());
 }
 
@@ -444,58 +392,15 @@ void Writer::write_clean_close() {
   // It says so, and is not synced.
   ACTABLE_FAIL_POINT("wal.close.written");
   syncing_ = {last_marker_cut_, 0, {}, durable_.number()};
-  for (base::File* const file : segments_.take_dirty(completed_through_)) {
+  for (base::File* const file : segments_->take_dirty(completed_through_)) {
     submit_sync(*file);
   }
-}
-
-void Writer::release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max,
-                            std::function<Result<void>(std::uint64_t, std::uint64_t)> publish) {
-  {
-    const std::lock_guard lock(release_mutex_);
-    release_ = Release{frame_number, spare_bytes_max, std::move(publish)};
-  }
-  wake();
-}
-
-LogStats Writer::stats() const {
-  LogStats stats;
-  stats.io = queue_->name();
-  stats.registered_buffers = counters_.registered.load(std::memory_order_relaxed);
-  stats.direct_io = direct_io_;
-  stats.rounds = counters_.rounds.load(std::memory_order_relaxed);
-  stats.syncs = counters_.syncs.load(std::memory_order_relaxed);
-  stats.frames = counters_.frames.load(std::memory_order_relaxed);
-  stats.written_bytes = counters_.written_bytes.load(std::memory_order_relaxed);
-  stats.segments = counters_.segments.load(std::memory_order_relaxed);
-  stats.segments_spare = counters_.spare.load(std::memory_order_relaxed);
-  stats.live_bytes = live_bytes();
-  stats.spare_bytes = counters_.spare_bytes.load(std::memory_order_relaxed);
-  stats.staging_bytes = pool_.bytes();
-  stats.nice = counters_.nice.load(std::memory_order_relaxed);
-  stats.sync_duration_last = std::chrono::microseconds(counters_.sync_last_us.load(std::memory_order_relaxed));
-  stats.sync_duration_max = std::chrono::microseconds(counters_.sync_max_us.load(std::memory_order_relaxed));
-  for (const auto& count : counters_.sync_durations) {
-    stats.sync_durations.push_back(count.load(std::memory_order_relaxed));
-  }
-  return stats;
 }
 
 void Writer::set_intervals(std::chrono::nanoseconds write, std::chrono::nanoseconds sync) noexcept {
   write_interval_ns_.store(write.count(), std::memory_order_relaxed);
   sync_interval_ns_.store(sync.count(), std::memory_order_relaxed);
   wake();
-}
-
-std::chrono::microseconds Writer::lag() const noexcept {
-  const auto since = [now = ticks(Clock::now())](std::int64_t at) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::duration(now - at));
-  };
-  const std::int64_t unsynced = unsynced_since_shared_.load(std::memory_order_relaxed);
-  if (unsynced != 0) return since(unsynced);
-  // Held up in a slow call, the thread may not have seen what was staged since.
-  const bool at_rest = idle() || durable_.number() >= epochs_.next_seq();
-  return at_rest ? std::chrono::microseconds{0} : since(passed_at_.load(std::memory_order_relaxed));
 }
 
 }  // namespace actable::wal

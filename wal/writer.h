@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/bell.h"
 #include "base/epoch.h"
 #include "base/file.h"
 #include "base/planted.h"
@@ -27,6 +28,7 @@
 namespace actable::wal {
 
 using Clock = base::Clock;
+struct Beginning;
 struct GatherBlock;
 
 /// What the writer is told.
@@ -63,7 +65,8 @@ struct WriterConfig {
 /// one of the two sees the other.
 ///
 /// The first failed write or sync ends all writing: nothing is retried, the
-/// durable number stays where it is, and waiters are told.
+/// durable number stays where it is, and waiters are told. The thread then rests
+/// until it is stopped, or told to go on with another log.
 ///
 /// Thread safety: *synchronized* for what is public; the rest is *confined* to
 /// its thread.
@@ -83,6 +86,12 @@ class Writer {
 
   /// Writes and syncs everything, marks the log as cleanly closed, ends the thread.
   void stop();
+
+  /// After a failure: once all that is in flight has ended, goes on with the new log, from
+  /// its first frame, which is on disk, and has more staged; what was staged and not
+  /// written is dropped. Returns the old log's segments, of which no file is in use any
+  /// more. (wal/beginning.cc)
+  [[nodiscard]] std::unique_ptr<Segments> begin_anew(Beginning beginning) noexcept;
 
   /// Makes an idle or waiting writer look around. Cheap when it is awake.
   void wake() noexcept;
@@ -183,6 +192,8 @@ class Writer {
   void count() noexcept;
   struct Release;
   void carry_out(const Release& release);
+  void step_begin_anew() noexcept;
+  void discard_staged() noexcept;
   void step_prewrite();
   void step_idle();
   void step_aside();
@@ -212,13 +223,14 @@ class Writer {
   base::Epochs& epochs_;
   base::PerThread<Stager>& stagers_;
   BufferPool& pool_;
-  Segments segments_;
+  std::unique_ptr<Segments> segments_;
   // Before the queue, which may hold writes from them.
   std::vector<std::unique_ptr<GatherBlock>> gather_blocks_;
   std::unique_ptr<base::WriteQueue> queue_;
   Durable& durable_;
 
   // The thread's own.
+  std::uint64_t era_;
   std::uint64_t next_frame_;
   std::uint64_t completed_through_;
   std::deque<bool> completed_ahead_;
@@ -269,6 +281,10 @@ class Writer {
     std::uint64_t spare_bytes_max;
     std::function<Result<void>(std::uint64_t, std::uint64_t)> publish;
   };
+  // What is to be gone on with; null: nothing. The bell rings when that has been done.
+  std::atomic<Beginning*> beginning_{nullptr};
+  base::Bell begun_;
+
   std::mutex release_mutex_;
   std::optional<Release> release_;
   unsigned holds_ = 0;

@@ -115,16 +115,33 @@ struct MemoryStats {
 
 /// A snapshot of counters, each exact by itself; two of them may be of
 /// slightly different moments.
+/// What `Store::heal` did.
+struct Healed {
+  /// False: the log had not failed, and nothing was done.
+  bool began_anew = false;
+  /// As `Store::durable_seq`, at the end.
+  Seq durable = 0;
+  /// Of the writes numbered from it on, which had been made when the log failed, it was
+  /// open whether they were on disk. All of them are now. 0 if nothing was done.
+  Seq open_from = 0;
+  /// In the new checkpoint: records of all logged spaces, the list of the spaces
+  /// included, and the bytes of its files.
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct StoreStats {
   Seq last_seq = 0;
   Seq durable_seq = 0;
   /// Since the log's thread took up the oldest write that is not yet on disk, or,
   /// held up by a slow disk, last looked for writes; 0 when all are on disk.
   std::chrono::microseconds durable_lag{0};
-  /// True after a failed write or sync of the log, and after too many crashes of
-  /// an actor; `read_only_reason` says which.
+  /// True after a failed write or sync of the log, until `Store::heal`, and after too
+  /// many crashes of an actor; `read_only_reason` says which.
   bool read_only = false;
   std::string read_only_reason{};
+  /// How often `Store::heal` gave this opening of the store another log.
+  std::uint64_t heals = 0;
   RecoveryStats recovery{};
   LogStats log{};
   CheckpointStats checkpoint{};

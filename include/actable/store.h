@@ -168,6 +168,34 @@ class Store {
   ///   closed, no_memory, overloaded
   /// This store is as it was in any case.
   [[nodiscard]] Result<BackupStats> backup(const std::filesystem::path& directory);
+  /// Has a store whose log failed (`StoreStats::read_only`) take writes again, once the
+  /// disk is mended or has room: writes what the logged spaces hold to a new checkpoint,
+  /// in new files, and begins a new log. All that was reported durable is kept, and so is
+  /// all else that can be read: writes that ended with `indeterminate` are there, and
+  /// durable from now on. Reads go on meanwhile, and writes to memory-only spaces;
+  /// others are refused until the end. Where the log has not failed it does nothing and
+  /// succeeds.
+  ///
+  /// Takes one read of everything and one write to the disk, and waits for writes that
+  /// the disk has not answered yet. On disk it needs room for all that the logged spaces
+  /// hold and for a segment of the log, beside what is there; the old log and checkpoint
+  /// are removed afterwards, and nothing of them is written or synced again.
+  ///
+  /// After a crash at any moment the store opens with the old log, as after its failure,
+  /// or with the new one and all that was there. Fails with
+  ///   unsupported       the store is pure memory
+  ///   read_only         writes are refused for another reason: too many crashes of an
+  ///                     actor; open the store again
+  ///   io_error          the new files cannot be written; the store is as it was, and
+  ///                     this may be called again. Where the disk did not say whether
+  ///                     the new checkpoint counts, it is opened with the old log or all
+  ///                     that was there
+  ///   no_memory         the same; or memory ran out in the middle of a batch (see
+  ///                     `write`), of which the store lacks a part: then every call
+  ///                     fails until the store is opened again
+  ///   invalid_argument  it was called from inside a visitor or an update's function
+  ///   closed, overloaded, as for a write
+  [[nodiscard]] Result<Healed> heal();
 
   [[nodiscard]] StoreStats stats() const;
 

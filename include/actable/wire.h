@@ -42,9 +42,9 @@ typename Inspector::result_type inspect(Inspector& f, MemoryStats& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, StoreStats& x) {
-  auto& [last, durable, lag, read_only, reason, recovery, log, checkpoint, memory, threads, epoch, pinned, pins,
+  auto& [last, durable, lag, read_only, reason, heals, recovery, log, checkpoint, memory, threads, epoch, pinned, pins,
          membarrier, spaces] = x;
-  return f(caf::meta::type_name("actable::StoreStats"), last, durable, lag, read_only, reason, recovery, log,
+  return f(caf::meta::type_name("actable::StoreStats"), last, durable, lag, read_only, reason, heals, recovery, log,
            checkpoint, memory, threads, epoch, pinned, pins, membarrier, spaces);
 }
 

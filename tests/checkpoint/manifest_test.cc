@@ -27,6 +27,8 @@ Manifest example() {
   for (unsigned i = 0; i < k_groups; ++i) manifest.groups[i] = {i < 8 ? 3U : 0U, 100 + i, 40 - i};
   manifest.files = {{3, 8192, 2, 20, 150, 0xabcdef}};
   manifest.spaces = {{0, "", 2}, {4, "users", 18}};
+  manifest.log_generation = 17;
+  manifest.log_first_frame = 25;
   return manifest;
 }
 

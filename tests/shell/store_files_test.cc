@@ -1,7 +1,9 @@
 // Closed files, read without changing them or keeping their owner out.
 
 #include "shell/store_files.h"
+#include "store/access.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/results.h"
 #include "tests/support/seed.h"
 #include "tests/support/temporary_directory.h"
@@ -174,6 +176,31 @@ TEST_CASE("what a process has written since is seen when the files are read agai
   CHECK(spaces() == 2);
   CHECK(must_have(files->ask("get", of_space("second", "key", Bytes{"k"})))["value"].bytes() == "v");
   CHECK(must_have(files->verify()).clean);
+}
+
+TEST_CASE("closed files of a store that was healed are read, though STORE names the old log", "[files]") {
+  const TemporaryDirectory directory;
+  const fs::path path = directory / "store";
+  FaultyFileSystem files;
+  {
+    Store store = must(store::Access::open(options_in(path), files));
+    Space space = must(store.space("s"));
+    must(space.put("before", "1", {.durability = Durability::sync}));
+    files.fail_from(Call::write, 1);
+    CHECK_FALSE(space.put("in flight", "2", {.durability = Durability::sync}));
+    files.heal();
+    fs::copy_file(path / "STORE", directory / "STORE");
+    must(store.heal());
+    must(space.put("after", "3"));
+    must(store.close());
+  }
+  fs::copy_file(directory / "STORE", path / "STORE", fs::copy_options::overwrite_existing);
+  const auto read = must_have(StoreFiles::open(path));
+  for (const auto& [key, value] : std::map<std::string, std::string>{{"before", "1"}, {"after", "3"}}) {
+    const Document answer = must_have(read->ask("get", of_space("s", "key", Bytes{key})));
+    CHECK(answer["value"].bytes() == value);
+  }
+  CHECK(must_have(read->verify()).clean);
 }
 
 TEST_CASE("damage is found and named, and what is whole is still shown", "[files]") {

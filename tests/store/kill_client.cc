@@ -217,6 +217,10 @@ void live(Life& life, std::uint64_t number, const Work& work, const std::functio
     life.found = dump(store);
     life.phase = Phase::dumped;
     together(work.threads, [&](unsigned thread) { Client(store, life, thread, number, work).write_all(); });
+    if (work.afterwards) {
+      work.afterwards(store);
+      publish_durable(store, life);
+    }
     life.phase = Phase::wrote;
     if (!work.closes) {
       for (;;) ::pause();

@@ -25,6 +25,8 @@ struct Work {
   /// thread goes on; one that may or may not have happened is its last. Called by
   /// all threads. Without it every error ends the life.
   std::function<bool(const Error&)> expects{};
+  /// Done when all threads have written, before the store is closed or stands still.
+  std::function<void(Store&)> afterwards{};
 };
 
 /// Lives life `number` until it is killed: opens the store, notes what recovery

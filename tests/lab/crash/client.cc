@@ -26,7 +26,8 @@ std::string_view name_of(Step step) noexcept {
       "put",       "erase",         "batch",         "add",          "drop_space",
       "sync",      "round",         "rotate",        "reopen",       "checkpoint",
       "put_sync",  "put_if_absent", "update",        "take",         "compare_and_set",
-      "put_large", "shared_put",    "shared_update", "shared_batch", "backup"};
+      "put_large", "shared_put",    "shared_update", "shared_batch", "backup",
+      "heal"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -105,6 +106,8 @@ void Client::take_step(Step step) {
       return checkpoint();
     case Step::backup:
       return backup();
+    case Step::heal:
+      return heal();
   }
 }
 
@@ -286,6 +289,24 @@ void Client::backup() {
   history.durable(returned);
   world_.backups.push_back({world_.backup_disk.image(test::Survival::none, world_.scheduler.random()), history});
   world_.backup_busy = false;
+}
+
+/// A crash before the end finds what the old log has, or all that there was.
+void Client::heal() {
+  const Key key = own_key();
+  const std::string value = fresh_value(8);
+  const std::size_t write = begin(key, value);
+  world_.disk.fail_next_write();
+  const auto put = space(key).put(key.key, value, k_sync);
+  require(!put, "a put was reported durable though its write had failed");
+  if (put.error().refused()) {
+    world_.history.refused(write);
+  } else {
+    world_.history.numbered(write, number_now(key));
+  }
+  const std::vector<std::size_t> writes = world_.history.all_returned();
+  require(must(world_.store->heal()).began_anew, "the log failed, and nothing was healed");
+  world_.history.durable(writes);
 }
 
 }  // namespace actable::lab

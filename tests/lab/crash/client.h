@@ -45,9 +45,11 @@ enum class Step : std::uint8_t {
   shared_batch,
   /// Copies the store to another disk.
   backup,
+  /// Has the log fail under a write, and heals the store. For a client that is alone.
+  heal,
 };
 inline constexpr std::size_t k_enumerated_steps = 10;
-inline constexpr std::size_t k_steps = 20;
+inline constexpr std::size_t k_steps = 21;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
 
@@ -123,6 +125,7 @@ class Client {
   void reopen();
   void checkpoint();
   void backup();
+  void heal();
 
   World& world_;
   const unsigned number_;

@@ -35,6 +35,9 @@ std::vector<Program> all_short_programs() {
         longer.push_back(steps);
         longer.back().push_back(static_cast<Step>(step));
         programs.push_back({.clients = {longer.back()}});
+        if (length == 3) continue;
+        programs.push_back(programs.back());
+        for (const Step then : {Step::heal, Step::put_sync}) programs.back().clients.front().push_back(then);
       }
     }
   }
@@ -53,6 +56,7 @@ Program random_program(test::Random& random, std::uint64_t steps, unsigned clien
       auto step = static_cast<Step>(random.below(k_steps));
       const bool rare = step == Step::rotate || step == Step::put_large || step == Step::round ||
                         step == Step::checkpoint || step == Step::backup;
+      if (step == Step::heal && (clients != 1 || !random.one_in(6))) step = Step::put;
       if (step == Step::reopen || (rare && !random.one_in(6))) step = Step::put;
       own.push_back(step);
     }

@@ -50,8 +50,7 @@ class Queue final : public base::WriteQueue, public test::Device {
     const auto at = requests_.begin() + static_cast<std::ptrdiff_t>(random.below(requests_.size()));
     const Request request = *at;
     requests_.erase(at);
-    const Result<void> outcome = request.sync_through ? disk_.sync_through(*request.file, *request.sync_through)
-                                                      : request.file->write(request.offset, request.bytes);
+    const Result<void> outcome = carry_out(request);
     base::Completion completion{request.tag, std::nullopt};
     if (!outcome) completion.error = outcome.error();
     done_.push_back(std::move(completion));
@@ -65,6 +64,12 @@ class Queue final : public base::WriteQueue, public test::Device {
     std::uint64_t tag;
     std::optional<std::uint64_t> sync_through;
   };
+
+  [[nodiscard]] Result<void> carry_out(const Request& request) {
+    if (request.sync_through) return disk_.sync_through(*request.file, *request.sync_through);
+    if (disk_.take_failure()) return fail(ErrorCode::io_error, "the write was made to fail");
+    return request.file->write(request.offset, request.bytes);
+  }
 
   test::Scheduler& scheduler_;
   Disk& disk_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace actable::lab {
@@ -22,8 +23,13 @@ class Disk final : public test::SimulatedDisk {
 
   Result<std::unique_ptr<base::WriteQueue>> make_queue(LogIo kind) override;
 
+  /// Has the next write that comes through a queue fail, and nothing of it be done.
+  void fail_next_write() noexcept { fails_next_write_ = true; }
+  [[nodiscard]] bool take_failure() noexcept { return std::exchange(fails_next_write_, false); }
+
  private:
   test::Scheduler& scheduler_;
+  bool fails_next_write_ = false;
 };
 
 }  // namespace actable::lab

@@ -45,9 +45,14 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
   if (point != nullptr && point->when == When::writing) plan.work.writes = 1'200;
   if (point != nullptr && point->name.starts_with("checkpoint.")) plan.work.checkpoint_one_in = 30;
   // A log of many segments between two checkpoints.
-  if (point != nullptr && point->name == "wal.segment.removed") {
+  if (point != nullptr && point->name == "wal.surplus.removed") {
     plan.work.checkpoint_one_in = 400;
     options.segment_bytes = 12 * k_kib;
+  }
+  const bool heals = point != nullptr && (point->name.starts_with("heal.") || point->name == "wal.segment.removed");
+  if (heals) {
+    plan.heals = point->passages_max;
+    plan.work.writes = 100;
   }
   // Any spare segment is large enough for one of these.
   if (point != nullptr && point->name == "wal.segment.recycled") options.segment_bytes = 12 * k_kib;
@@ -66,6 +71,7 @@ std::string to_text(const Plan& plan) {
   return std::to_string(work.threads) + " threads, up to " + std::to_string(work.writes) +
          " writes each, synchronous one in " + std::to_string(work.synchronous_one_in) +
          (work.checkpoint_one_in == 0 ? "" : ", checkpoints one in " + std::to_string(work.checkpoint_one_in)) +
+         (plan.heals == 0 ? "" : ", healed " + std::to_string(plan.heals) + " times") +
          (work.closes ? ", closes" : "") + ", " + std::string(name_of(options.log_io)) + ", segments of " +
          std::to_string(options.segment_bytes / 1'024) + " KiB, staging " +
          std::to_string(options.staging_bytes / 1'024) + " KiB, written every " + ms(options.write_interval) +

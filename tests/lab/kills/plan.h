@@ -24,6 +24,8 @@ struct Plan {
   /// `directory` is still empty.
   Options options{};
   test::killing::Work work{};
+  /// At the end of its writing its log fails so often, and is healed.
+  unsigned heals = 0;
 };
 
 /// The plan that a seed stands for. `with_ring`: the machine has io_uring.

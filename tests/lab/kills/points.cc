@@ -44,7 +44,7 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"wal.segment.recycled", When::writing, 1, "wal.segment.allocated"},
     {"wal.segment.prewritten", When::writing, 4},
     {"wal.segment.closed", When::writing, 8},
-    {"wal.segment.removed", When::writing, 2},
+    {"wal.surplus.removed", When::writing, 2},
     {"catalog.space.written", When::writing, 3},
     {"catalog.space.erased", When::writing, 3},
 
@@ -61,6 +61,15 @@ constexpr std::array k_points = std::to_array<FailPoint>({
     {"checkpoint.file.removed", When::writing, 2},
     {"checkpoint.cut", When::writing, 4},
     {"checkpoint.cover", When::writing, 4},
+
+    // Each life that ends at one of these has its log fail a few times at its end.
+    {"heal.bumped", When::writing, 3},
+    {"heal.segment.switched", When::writing, 3},
+    {"heal.segment.written", When::writing, 3},
+    {"heal.prepared", When::writing, 3},
+    {"heal.published", When::writing, 3},
+    {"heal.begun", When::writing, 3},
+    {"wal.segment.removed", When::writing, 3},
 
     // Steps at which other tests stop threads. Here the process ends at them,
     // between a number and its record, and in the middle of a batch.

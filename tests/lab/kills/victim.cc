@@ -8,6 +8,8 @@
 #include "store/access.h"
 #include "tests/lab/kills/plan.h"
 #include "tests/store/kill_client.h"
+#include "tests/support/faulty_file_system.h"
+#include "tests/support/results.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -51,6 +53,19 @@ class Executioner final : public base::Simulation {
   std::atomic<unsigned> passages_{0};
 };
 
+/// Has the store's log fail and heals it, some times.
+void fail_and_heal(Store& store, test::FaultyFileSystem& files, unsigned times) {
+  Space space = test::must(store.space("healed"));
+  for (unsigned i = 0; i < times; ++i) {
+    files.fail_from(test::Call::write, 1);
+    const auto put = space.put("in flight", std::to_string(i), {.durability = Durability::sync});
+    test::expect(!put, "a put succeeded on a disk that fails");
+    files.heal();
+    test::expect(test::must(store.heal()).began_anew, "nothing was healed");
+    test::must(space.put("works", std::to_string(i), {.durability = Durability::sync}));
+  }
+}
+
 }  // namespace
 }  // namespace actable::lab::kills
 
@@ -67,7 +82,11 @@ int main(int argc, char* argv[]) {
   if (ends_itself) base::park::simulate(&executioner);
   Options options = plan.options;
   options.directory = argv[1];
-  test::killing::live(journal.life(), std::strtoull(argv[3], nullptr, 0), plan.work,
-                      [&] { return store::Access::open_unchecked(options, base::posix_file_system()); });
+  test::FaultyFileSystem faulty;
+  base::FileSystem& files = plan.heals == 0 ? base::posix_file_system() : faulty;
+  test::killing::Work work = plan.work;
+  if (plan.heals != 0) work.afterwards = [&](Store& store) { fail_and_heal(store, faulty, plan.heals); };
+  test::killing::live(journal.life(), std::strtoull(argv[3], nullptr, 0), work,
+                      [&] { return store::Access::open_unchecked(options, files); });
   return 1;
 }
