@@ -143,7 +143,7 @@ Result<void> Backup::look() const {
 
 Result<void> Backup::copy() {
   // Where the log has failed, what is on disk is all that there is to be had.
-  auto synced = store_.sync();
+  auto synced = store_.wait_durable(store_.last_seq());
   if (!synced && !log_.failed()) return std::unexpected(std::move(synced.error()));
   // Behind the manifest and the durable number.
   marker_ = log_.marker_on_disk();

@@ -136,9 +136,10 @@ inline Result<Opened> opened(const SimulatedDisk::Image& image) {
   return found;
 }
 
+/// What readers of the disk see, damage included.
 inline SimulatedDisk::Image image_of(const SimulatedDisk& disk) {
   Random random(0);
-  return disk.image(Survival::all, random);
+  return disk.killed()->image(Survival::all, random);
 }
 
 }  // namespace actable::test

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 namespace actable::lab {
 namespace {
@@ -421,14 +422,18 @@ void Client::checkpoint() {
 /// kept as each crash could leave it: one that was made is the same in all of them.
 void Client::backup() {
   const auto returned = history_.all_returned();
+  // The caller's own memory.
+  const std::filesystem::path to = k_backup_directory;
   seam_.enter(Phase::backing_up);
-  const Came came = ask("backup", false, [this] { return Came{error_of(store_->backup(k_backup_directory))}; });
+  const Came came = ask("backup", false, [&] { return Came{error_of(store_->backup(to))}; });
   seam_.enter(Phase::running);
   compare("backup");
   History now = history_;
   // Of a log that has failed what was durable is copied.
   if (!store_->stats().read_only) now.durable(returned);
-  backup_whole_ = !came.error;
+  // What was lost with the log is not below the backup's cut, and would be below that of the
+  // era that opening it begins.
+  backup_whole_ = !came.error && !store_->stats().read_only;
   for (std::size_t i = 0; i < k_survivals.size(); ++i) {
     Moment moment{backup_.image(k_survivals[i], scheduler_.random()), now,
                   std::string("a backup, with a crash that ") + k_survival_names[i] + " survives"};
@@ -440,7 +445,8 @@ void Client::backup() {
   tolerate("backup", *came.error, false);
 }
 
-/// As `Store::open` and `Store::close`, whatever fails: what is left is a backup or a store.
+/// Where it has all that had returned. As `Store::open` and `Store::close`, whatever fails:
+/// what is left is a backup or a store.
 void Client::open_backup() {
   if (!backup_whole_) return;
   Options options = script_options();
