@@ -38,6 +38,8 @@ enum class Phase : std::uint8_t {
   recovering,
   running,
   closing,
+  /// The log has failed, and is being replaced.
+  healing,
 };
 
 /// How a call fails.
