@@ -105,7 +105,7 @@ Got<void> Repair::check_target() const {
 /// What there is to read.
 Got<void> Repair::find() {
   if (auto listed = log_.list(); !listed) return listed;
-  const auto identity = source_.identity();
+  auto identity = source_.identity();
   std::optional<std::uint64_t> id = identity ? std::optional(identity->store_id) : log_.store_id();
   if (!id) {
     auto of_checkpoint = checkpoint_.store_id();

@@ -338,7 +338,7 @@ Got<void> LogSalvage::read_frames(const Run& run, const std::function<Result<voi
       return failed((directory_ / segment.name).string() + ": offset " + std::to_string(at) +
                     ": what was read there before is not there any more: the files, or the disk, change");
     }
-    std::span<const std::byte> rest = (*frame)->payload;
+    std::span<const std::byte> rest = (*frame)->payload.bytes;
     while (const auto record = wal::take_record(rest)) {
       if (auto taken = take(*record); !taken) return failed(taken.error());
     }

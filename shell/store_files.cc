@@ -408,7 +408,7 @@ Got<void> StoreFiles::walk_frames(const SeeSegment& see_segment, const SeeFrame&
       if (!frame) return unreadable(frame.error());
       // An earlier use of the file left what is of another generation.
       const bool ours = *frame && (*frame)->header.generation == file.header.generation;
-      if (ours && !see_frame(at, (*frame)->header, (*frame)->payload)) return {};
+      if (ours && !see_frame(at, (*frame)->header, (*frame)->payload.bytes)) return {};
       at += *frame ? wal::frame_bytes((*frame)->header.payload_bytes) : actable::base::k_block_bytes;
     }
     file.close();

@@ -35,9 +35,9 @@ Healing::Healing(StoreCore& store, base::FileSystem& files, wal::Log& log, Threa
 Healing::~Healing() {
   if (!kept_) {
     file_.reset();
-    for (const checkpoint::FileEntry& file : manifest_.files) {
+    for (const std::uint64_t number : made_) {
       (void)guarded("removing a file", [&]() -> Result<void> {
-        return files_.remove(store_.options().directory / checkpoint::file_name(file.number));
+        return files_.remove(store_.options().directory / checkpoint::file_name(number));
       });
     }
     if (beginning_.segments != nullptr) wal::Log::forget(std::move(beginning_));
@@ -131,7 +131,7 @@ Result<void> Healing::write_file(unsigned group, unsigned groups) {
   if (file_ != nullptr) {
     auto entry = file_->finish();
     if (!entry) return std::unexpected(std::move(entry.error()));
-    manifest_.files.back() = *entry;
+    manifest_.files.push_back(*entry);
     number = entry->number;
     file_.reset();
   }
@@ -169,11 +169,11 @@ Result<void> Healing::append_gathered() {
   if (found_.empty()) return {};
   if (file_ == nullptr) {
     const std::uint64_t number = checkpointer_.take_file_number();
+    made_.reserve(made_.size() + 1);
     auto file = checkpoint::FileWriter::create(files_, store_.options().directory, number, manifest_.store_id);
     if (!file) return std::unexpected(std::move(file.error()));
     file_ = *std::move(file);
-    // So that it is removed if this fails.
-    manifest_.files.push_back({.number = number});
+    made_.push_back(number);
   }
   auto rest = std::as_bytes(std::span(gathered_));
   for (const Found& found : found_) {

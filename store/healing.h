@@ -99,7 +99,9 @@ class Healing {
   checkpoint::Manifest manifest_;
   wal::Beginning beginning_;
 
-  // The file that is being written, and those that are.
+  // The numbers of the files that were made, which go if this fails.
+  std::vector<std::uint64_t> made_;
+  // The one that is being written.
   std::unique_ptr<checkpoint::FileWriter> file_;
   std::string gathered_;
   struct Found {

@@ -295,6 +295,7 @@ TEST_CASE("what cannot be healed says why", "[heal]") {
   {
     Patient patient;
     must(must(patient.store().space("s")).put("a", "1"));
+    must(patient.store().checkpoint());
     put_and_fail_once(patient.files(), patient.store());
     std::string inside;
     CHECK(must(
@@ -306,7 +307,9 @@ TEST_CASE("what cannot be healed says why", "[heal]") {
     const auto torn = patient.store().heal();
     CHECK(outcome(torn) == "no_memory");
     CHECK_THAT(message(torn), ContainsSubstring("open the store again"));
-    CHECK(patient.count("ckpt-") == 0);
+    // What there was is as it was.
+    CHECK(patient.count("ckpt-") == 1);
+    CHECK(must(must(Patient(patient.disk().killed()).store().space("s")).get("a")) == "1");
     CHECK(outcome(patient.store().close()) == "indeterminate");
     CHECK(outcome(patient.store().heal()) == "closed");
   }

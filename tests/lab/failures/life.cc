@@ -19,6 +19,7 @@ using test::allocations::Counted;
 using test::allocations::Spared;
 
 constexpr std::array k_survivals{Survival::all, Survival::none, Survival::prefix, Survival::some, Survival::torn};
+constexpr WriteOptions k_sync{.durability = Durability::sync};
 constexpr std::array<const char*, 5> k_survival_names{"all", "nothing", "a prefix", "some blocks", "torn sectors"};
 
 }  // namespace
@@ -72,7 +73,7 @@ void Client::heal() {
 void Client::tolerate(std::string_view what, const Error& error, bool waited) const {
   const std::string came =
       std::string(what) + " came to " + std::string(to_string(error.code)) + " (" + error.message + ")";
-  require(failed_in_this_life(), came + ", and nothing had failed");
+  require(failed_in_this_life() || broken_, came + ", and nothing had failed");
   const bool memory = test::allocations::failed() != 0;
   switch (error.code) {
     case ErrorCode::read_only:
@@ -149,6 +150,7 @@ void Client::close() {
     store_.reset();
   }
   require(seam_.held() == 0, "a closed store keeps files, a queue or the directory's lock");
+  broken_ = false;
   if (failed_in_this_life()) keep("after close");
   heal();
 }
@@ -461,6 +463,46 @@ void Client::open_backup() {
   require(!came.error || failed_in_this_life(), "the backup does not open, and nothing had failed");
   moments_.push_back({backup_.image(Survival::none, scheduler_.random()), backed_up_, "the backup that was opened"});
   heal();
+}
+
+/// One attempt. Where it fails the store is as it was.
+bool Client::healed() {
+  const auto returned = history_.all_returned();
+  seam_.enter(Phase::healing);
+  const Came came = ask("heal", false, [&] { return Came{error_of(store_->heal())}; });
+  seam_.enter(Phase::running);
+  compare("heal");
+  if (!came.error) {
+    // What was open is settled.
+    history_.durable(returned);
+    broken_ = false;
+    return true;
+  }
+  const std::string what = "heal came to " + std::string(to_string(came.error->code)) + ": " + came.error->message;
+  require(test::allocations::failed() + seam_.failed().size() != 0, what + ", and nothing had failed");
+  require(came.error->code == ErrorCode::io_error || came.error->code == ErrorCode::no_memory ||
+              came.error->code == ErrorCode::overloaded,
+          what);
+  require(store_->stats().read_only, what + ", and the store takes writes");
+  keep("after a heal that failed");
+  return false;
+}
+
+void Client::fail_and_heal(const Key& key) {
+  seam_.break_log(true);
+  broken_ = true;
+  put(key, 8, k_sync);
+  seam_.break_log(false);
+  // Unless the put got nowhere, because something else had failed.
+  if (!store_->stats().read_only) {
+    broken_ = false;
+    return;
+  }
+  if (healed()) return;
+  heal();
+  if (healed()) return;
+  // A batch that was torn by a lack of memory: nothing heals that but opening again.
+  require(test::allocations::failed() != 0, "the store is not healed though the disk is well again");
 }
 
 void Client::leave_behind(const std::string& name) { disk_.put(name, {}); }

@@ -64,6 +64,9 @@ class Client {
 
   /// Lets so much time pass, and the log's thread with it.
   void pause(std::chrono::milliseconds time);
+  /// Has the log fail under a write to the key, and heals the store. Where that fails,
+  /// once more with the disk and the memory well again.
+  void fail_and_heal(const Key& key);
   /// Writes a checkpoint, in parts.
   void checkpoint();
   /// Copies the store to a directory on another disk.
@@ -96,6 +99,7 @@ class Client {
   void compare(std::string_view after);
   void keep(const std::string& where);
   void heal();
+  [[nodiscard]] bool healed();
   [[nodiscard]] std::optional<Space> space(const std::string& name);
   [[nodiscard]] std::optional<Error> try_open(const Options& options);
   [[nodiscard]] Seq number_now(const Key& key);
@@ -116,9 +120,11 @@ class Client {
   std::uint64_t serial_ = 0;
   Seq highest_ = 0;
   std::uint64_t failures_before_ = 0;
+  /// The log was made to fail, apart from what the run is about.
+  bool broken_ = false;
 };
 
-/// What the client does in each run: every kind of operation, over three lives.
+/// What the client does in each run: every kind of operation, over four lives.
 void run_script(Client& client);
 
 }  // namespace actable::lab

@@ -78,8 +78,26 @@ void second_life(Client& client) {
   client.open_backup();
 }
 
+/// A store whose log fails twice and that is healed.
+void healed_life(Client& client) {
+  client.open();
+  client.put({"s", "a"}, 8);
+  client.checkpoint();
+  client.put({"t", "large"}, k_oversize);
+  client.batch({{"s", "batch"}, {"t", "batch"}});
+  client.fail_and_heal({"s", "in flight"});
+  client.put({"s", "after"}, 8, k_sync);
+  client.erase({"t", "large"});
+  client.checkpoint();
+  client.put({"s", "b"}, 8);
+  client.fail_and_heal({"s", "in flight"});
+  client.put({"t", "after"}, 8, k_sync);
+  client.sync();
+  client.close();
+}
+
 /// A store that must be there.
-void third_life(Client& client) {
+void last_life(Client& client) {
   Options options = script_options();
   options.create_if_missing = false;
   client.open(options);
@@ -108,7 +126,8 @@ Options script_options(std::uint64_t segment_bytes) {
 void run_script(Client& client) {
   first_life(client);
   second_life(client);
-  third_life(client);
+  healed_life(client);
+  last_life(client);
 }
 
 }  // namespace actable::lab

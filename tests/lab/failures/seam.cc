@@ -147,7 +147,8 @@ class Seam::SeamQueue final : public base::WriteQueue {
   }
 
   [[nodiscard]] std::optional<Fault> begin(const About& about, std::uint64_t tag) {
-    const std::optional<Fault> fault = seam_.begin(about);
+    const bool breaks = about.operation == Operation::queue_write && std::exchange(seam_.breaks_, false);
+    const std::optional<Fault> fault = breaks ? Fault::io_error : seam_.begin(about);
     if (fault) failing_[tag] = error(about, *fault);
     return fault;
   }

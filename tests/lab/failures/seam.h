@@ -44,6 +44,8 @@ class Seam final : public base::FileSystem {
 
   void enter(Phase phase) noexcept { phase_ = phase; }
   void heal() noexcept { order_.nth = 0; }
+  /// Has the next write through the queue fail, which does not count, or no longer.
+  void break_log(bool breaks) noexcept { breaks_ = breaks; }
 
   [[nodiscard]] const std::vector<Call>& calls() const noexcept { return calls_; }
   /// The sites of the calls that failed, each as often as it did.
@@ -105,6 +107,7 @@ class Seam final : public base::FileSystem {
   std::string stranger_;
   int held_ = 0;
   bool locked_ = false;
+  bool breaks_ = false;
   /// The file that was created or renamed last, for which the directory is synced.
   std::string changed_;
 };

@@ -11,7 +11,7 @@ constexpr std::array<std::string_view, 17> k_operations{
     "open",        "create",    "read",   "size of", "write",
     "sync",        "allocate",  "rename", "remove",  "sync directory of",
     "queue write", "queue sync"};
-constexpr std::array<std::string_view, 5> k_phases{"creating", "recovering", "running", "closing", "backing up"};
+constexpr std::array<std::string_view, 6> k_phases{"creating", "recovering", "running", "closing", "backing up", "healing"};
 
 constexpr std::array k_asked{Fault::io_error};
 constexpr std::array k_changed{Fault::io_error, Fault::no_space, Fault::done};
@@ -143,6 +143,31 @@ constexpr auto k_sites = std::to_array<std::string_view>({
     "backing up: sync STORE.new",
     "backing up: rename STORE",
     "backing up: sync directory of STORE",
+    "healing: list",
+    "healing: create part",
+    "healing: write part",
+    "healing: sync part",
+    "healing: sync directory of part",
+    "healing: remove part",
+    "healing: create segment",
+    "healing: allocate segment",
+    "healing: sync directory of segment",
+    "healing: write segment's header",
+    "healing: write segment's content",
+    "healing: sync segment",
+    "healing: remove CHECKPOINT.new",
+    "healing: create CHECKPOINT.new",
+    "healing: write CHECKPOINT.new",
+    "healing: sync CHECKPOINT.new",
+    "healing: rename CHECKPOINT",
+    "healing: sync directory of CHECKPOINT",
+    "healing: remove STORE.new",
+    "healing: create STORE.new",
+    "healing: write STORE.new",
+    "healing: sync STORE.new",
+    "healing: rename STORE",
+    "healing: sync directory of STORE",
+    "healing: remove segment",
 });
 
 /// A file by its role.

@@ -40,6 +40,8 @@ enum class Phase : std::uint8_t {
   closing,
   /// Running, and copied to another directory.
   backing_up,
+  /// The log has failed, and is being replaced.
+  healing,
 };
 
 /// How a call fails.
