@@ -29,7 +29,9 @@ class Work : public std::enable_shared_from_this<Work> {
       if (!announce(address, subscription, now)) ended.push_back(address);
     }
     for (const caf::actor_addr& address : ended) end(address);
-    if (now.failed) tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
+    // It may fail again once it was healed.
+    if (!now.failed) return tree_->log_works();
+    tree_->tell_host("the log failed: " + board_.store().stats().read_only_reason);
   }
 
   void subscribe(const DurableSubscriber& subscriber, Seq from) {
@@ -76,6 +78,7 @@ class Work : public std::enable_shared_from_this<Work> {
 
   /// Sends the notice that is due, if any. False when the subscription is over.
   bool announce(const caf::actor_addr& address, Subscription& subscription, const News& news) {
+    if (!news.failed) subscription.told_failure = false;
     if (subscription.waiting) return true;
     if (subscription.ended) return false;
     const Seq durable = news.durable;

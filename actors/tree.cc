@@ -408,6 +408,12 @@ void Tree::tell_host(const std::string& reason) {
   if (const auto host = caf::actor_cast<caf::actor>(host_)) caf::anon_send(host, read_only_atom::value, reason);
 }
 
+void Tree::log_works() noexcept {
+  // relaxed: as above. What writes are refused for otherwise has been told for good.
+  if (!host_told_.load(std::memory_order_relaxed) || writes_refused_.load(std::memory_order_acquire)) return;
+  host_told_.store(false, std::memory_order_relaxed);
+}
+
 void Tree::report(LogLevel level, const std::string& message) const {
   if (log_) log_(level, message);
 }

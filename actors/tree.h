@@ -119,8 +119,10 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] bool vital(std::size_t child) const;
   /// The store takes no more writes.
   void turn_read_only(const std::string& reason);
-  /// Says to the host that the store takes no more writes; once.
+  /// Says to the host that the store takes no more writes; once, until `log_works`.
   void tell_host(const std::string& reason);
+  /// The log has not failed, or was healed: should it fail, the host is told.
+  void log_works() noexcept;
   void report(LogLevel level, const std::string& message) const;
 
  private:

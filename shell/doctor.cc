@@ -58,7 +58,7 @@ class Diagnosis {
     if (after_.stats["store"]["read_only"].truth()) {
       find(Weight::bad,
            "The store takes no more writes: " + std::string(after_.stats["store"]["read_only_reason"].text()),
-           "mend what it names, and open the store again; reads go on meanwhile");
+           "mend what it names, and heal the store (Store::heal) or open it again; reads go on meanwhile");
     }
     const std::uint64_t overloads = grown("log", "overloads"), waits = grown("log", "waits");
     if (overloads > 0) {

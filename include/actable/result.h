@@ -24,7 +24,8 @@ enum class ErrorCode {
   /// threads than `k_threads_max` use stores at once. Retry later.
   overloaded,
   /// An earlier write or sync of the log failed, or an actor of the store crashed
-  /// too often. Reads go on; writes are refused until the store is opened again.
+  /// too often. Reads go on; writes are refused until the store is opened again, or, after
+  /// a failure of the log, until `Store::heal`.
   read_only,
   /// The write is visible in memory, and may or may not survive a restart:
   /// the log failed while the caller waited for the disk.

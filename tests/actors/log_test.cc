@@ -274,6 +274,61 @@ TEST_CASE("when the log fails, who waits is answered, and subscribers and the ho
   scheduler.run();
 }
 
+TEST_CASE("after a healing writes by message work, and the next failure is told again", "[log]") {
+  FaultyFileSystem files;
+  const TemporaryDirectory directory;
+  std::vector<std::string> host_heard;
+  caf::actor_system_config config;
+  config.set("scheduler.policy", caf::atom("testing"));
+  caf::actor_system system(config);
+  auto& scheduler = dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+  const caf::actor host = system.spawn<caf::hidden>([&](caf::event_based_actor*) -> caf::behavior {
+    return {[&](read_only_atom, const std::string& reason) { host_heard.push_back(reason); }};
+  });
+  auto tree = must(actors::Tree::start(system, lazy_store(directory / "store"), {.host = host}, {files, false}));
+  Space space = must(tree->store().space("s"));
+  must(tree->store().sync());
+  const auto notices = std::make_shared<Notices>();
+  const DurableSubscriber subscriber = spawn_subscriber(system, notices);
+  caf::anon_send(tree->log_actor(), subscribe_atom::value, subscriber, tree->store().durable_seq());
+  const SpaceActor actor = must(tree->space_actor("s", {}));
+  std::string came;
+  const auto put = [&] {
+    came = "pending";
+    system.spawn<caf::hidden>([&](caf::event_based_actor* self) {
+      self->request(caf::actor_cast<caf::actor>(actor), caf::infinite, put_atom::value, std::string("k"),
+                    std::string("v"), k_sync_request)
+          .then([&](Seq) { came = "ok"; },
+                [&](const caf::error& error) { came = std::string(to_string(to_error(error).code)); });
+    });
+    scheduler.run();
+    (void)tree->store().wait_durable(tree->store().last_seq());
+    tree->board().changed();
+    scheduler.run();
+  };
+  for (std::size_t failures = 1; failures <= 2; ++failures) {
+    files.fail_from(Call::sync, 1);
+    put();
+    CHECK(came == "indeterminate");
+    put();
+    CHECK(came == "read_only");
+    CHECK(notices->failures.size() == failures);
+    CHECK(host_heard.size() == failures);
+    const std::size_t numbers = notices->numbers.size();
+    files.heal();
+    const Healed healed = must(tree->store().heal());
+    tree->board().changed();
+    scheduler.run();
+    REQUIRE(notices->numbers.size() > numbers);
+    CHECK(notices->numbers.back() >= healed.durable);
+    put();
+    CHECK(came == "ok");
+    CHECK_FALSE(tree->store_stats().read_only);
+  }
+  must(tree->close());
+  scheduler.run();
+}
+
 TEST_CASE("who waits for a failed log when the store is closed is not told that nothing was changed", "[log]") {
   const TemporaryDirectory directory;
   FaultyFileSystem files;
