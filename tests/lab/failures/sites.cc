@@ -11,7 +11,8 @@ constexpr std::array<std::string_view, 17> k_operations{
     "open",        "create",    "read",   "size of", "write",
     "sync",        "allocate",  "rename", "remove",  "sync directory of",
     "queue write", "queue sync"};
-constexpr std::array<std::string_view, 6> k_phases{"creating", "recovering", "running", "closing", "backing up", "healing"};
+constexpr std::array<std::string_view, 6> k_phases{"creating", "recovering", "running",
+                                                   "closing",  "backing up", "healing"};
 
 constexpr std::array k_asked{Fault::io_error};
 constexpr std::array k_changed{Fault::io_error, Fault::no_space, Fault::done};
