@@ -1,5 +1,7 @@
+#include "actors/debug_documents.h"
 #include "actors/workers.h"
 #include "store/access.h"
+#include "store/checks.h"
 
 #include <sys/resource.h>
 
@@ -61,6 +63,13 @@ struct Work {
     }
   }
 
+  void heal(debug::Question& question) {
+    take_priority();
+    Result<Healed> healed = store::guarded("healing the store", [this] { return core().heal(); });
+    if (!healed) return question.answer(std::unexpected(std::move(healed.error())));
+    question.answer(document_of(*healed));
+  }
+
  private:
   /// Once, on the actor's own thread. What has no thread of its own keeps its priority.
   void take_priority() {
@@ -99,6 +108,11 @@ CheckpointWorker::behavior_type checkpoint_worker(CheckpointWorker::pointer self
       [work](const Tend&) {
         const Step step(*work->load);
         work->go_on();
+      },
+      // It takes as long as a checkpoint, without a step in between.
+      [work](const HealOrder& order) {
+        const Step step(*work->load);
+        work->heal(*order.question);
       },
       [work](const Tick& tick) {
         const Step step(*work->load);

@@ -98,6 +98,14 @@ Document document_of(const CheckpointStats& checkpoint) {
              {"records", checkpoint.records}, {"bytes", checkpoint.bytes}};
 }
 
+Document document_of(const Healed& healed) {
+  return Map{{"began_anew", healed.began_anew},
+             {"durable", healed.durable},
+             {"open_from", healed.open_from},
+             {"records", healed.records},
+             {"bytes", healed.bytes}};
+}
+
 Document document_of(const StoreStats& stats) {
   const RecoveryStats& recovery = stats.recovery;
   return Map{

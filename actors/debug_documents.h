@@ -16,6 +16,7 @@ namespace actable::actors {
 
 [[nodiscard]] debug::Document document_of(const StoreStats& stats);
 [[nodiscard]] debug::Document document_of(const CheckpointStats& stats);
+[[nodiscard]] debug::Document document_of(const Healed& healed);
 [[nodiscard]] debug::Document document_of(const std::string& name, const SpaceStats& stats);
 [[nodiscard]] debug::Document document_of(const ShardStats& stats);
 [[nodiscard]] debug::Document document_of(const ActorStats& stats);

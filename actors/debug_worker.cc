@@ -31,6 +31,10 @@ struct Work {
     Inspector::Answer answer = inspector.answer(*question);
     const std::string& command = question->request().command;
     if (answer && command == "sync") return await_sync(question);
+    if (answer && command == "heal") {
+      if (auto handed = tree->heal(question); !handed) question->answer(std::unexpected(std::move(handed.error())));
+      return;
+    }
     if (answer && command == "checkpoint") return await_checkpoint(answer->number(), question);
     question->answer(std::move(answer));
   }

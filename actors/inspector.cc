@@ -134,6 +134,7 @@ const Inspector::Command Inspector::k_commands[] = {
     {"put_many", true, &Inspector::put_many},
     {"put_part", true, &Inspector::put_part},
     {"checkpoint", true, &Inspector::checkpoint},
+    {"heal", true, &Inspector::heal},
 };
 
 const Inspector::Command* Inspector::find(std::string_view name) {
@@ -412,6 +413,13 @@ Inspector::Answer Inspector::checkpoint(const Question& asked, Arguments& argume
   if (!pass) return std::unexpected(pass.error());
   report(asked.asker(), "checkpoint");
   return Document(*pass);
+}
+
+/// Its caller hands the question on.
+Inspector::Answer Inspector::heal(const Question& asked, Arguments& arguments) {
+  if (auto checked = arguments.check(); !checked) return std::unexpected(checked.error());
+  report(asked.asker(), "heal");
+  return Document();
 }
 
 Inspector::Answer Inspector::drill(const Question& asked, Arguments& arguments, Tree::Drill what) {

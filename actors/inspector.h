@@ -61,7 +61,7 @@ class Inspector {
   Inspector& operator=(const Inspector&) = delete;
 
   /// The answer; to `sync` whether its caller is to wait for the disk, to
-  /// `checkpoint` which pass is to be waited for. Fails with
+  /// `checkpoint` which pass is to be waited for, to `heal` whether somebody else answers. Fails with
   ///   unsupported       no such command, or one that changes something in a
   ///                     session which did not ask for that
   ///   invalid_argument  its arguments are not those of the command
@@ -122,6 +122,7 @@ class Inspector {
   // Operate.
   [[nodiscard]] Answer sync(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer checkpoint(const debug::Question& asked, Arguments& arguments);
+  [[nodiscard]] Answer heal(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer restart(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer crash(const debug::Question& asked, Arguments& arguments);
   [[nodiscard]] Answer set(const debug::Question& asked, Arguments& arguments);

@@ -52,6 +52,11 @@ struct Inquiry {
   std::shared_ptr<debug::Question> question;
 };
 
+/// Has the store healed, if its log has failed, and the question answered.
+struct HealOrder {
+  std::shared_ptr<debug::Question> question;
+};
+
 /// The client has gone.
 struct Departure {
   std::uint64_t client = 0;
@@ -70,4 +75,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::GoOn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Gathered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Restart)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Inquiry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::HealOrder)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(actable::actors::Departure)

@@ -162,10 +162,19 @@ void Tree::add_checkpoints() {
   add_child(std::move(child));
 }
 
+Result<void> Tree::expect_log() const {
+  if (checkpoint_gate_ != nullptr) return {};
+  return fail(ErrorCode::unsupported, "this store is pure memory: it has no log, and nowhere to write a checkpoint to");
+}
+
+Result<void> Tree::heal(std::shared_ptr<debug::Question> question) {
+  if (auto logged = expect_log(); !logged) return logged;
+  checkpoint_gate_->tell(caf::make_message(HealOrder{std::move(question)}));
+  return {};
+}
+
 Result<std::uint64_t> Tree::ask_for_checkpoint() {
-  if (checkpoint_gate_ == nullptr) {
-    return fail(ErrorCode::unsupported, "this store is pure memory: there is nowhere to write a checkpoint to");
-  }
+  if (auto logged = expect_log(); !logged) return std::unexpected(std::move(logged.error()));
   const std::uint64_t pass = store::Access::core(store_).checkpointer().ask();
   checkpoint_gate_->tell(caf::make_message(Tend{}));
   return pass;

@@ -71,6 +71,9 @@ class Tree : public std::enable_shared_from_this<Tree> {
   /// Has a checkpoint written soon, and says which pass it will be (store/checkpointer.h).
   /// Fails with unsupported where there is no log.
   [[nodiscard]] Result<std::uint64_t> ask_for_checkpoint();
+  /// Has the question answered with what came of healing the store. Fails as
+  /// `ask_for_checkpoint`.
+  [[nodiscard]] Result<void> heal(std::shared_ptr<debug::Question> question);
   [[nodiscard]] bool threads_of_their_own() const noexcept { return threads_of_their_own_; }
   [[nodiscard]] const ActorOptions& options() const noexcept { return options_; }
 
@@ -134,6 +137,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] Result<void> open_debug_socket(const std::filesystem::path& directory, debug::ServerLimits limits);
   void add_child(Child child);
   void add_checkpoints();
+  [[nodiscard]] Result<void> expect_log() const;
   void add_shard(unsigned shard);
   [[nodiscard]] Result<void> close_all();
   [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);

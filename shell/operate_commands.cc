@@ -24,6 +24,25 @@ Got<void> sync(Context& context, const Words&) {
               answer ? "on disk up to number " + std::to_string((*answer)["durable"].number()) : std::string());
 }
 
+Got<void> checkpoint(Context& context, const Words&) {
+  const auto answer = context.ask("checkpoint");
+  return done(context, answer,
+              answer ? "a checkpoint is written: " + count_text((*answer)["records"].number()) + " records, " +
+                           bytes_text((*answer)["bytes"].real())
+                     : std::string());
+}
+
+Got<void> heal(Context& context, const Words&) {
+  const auto answer = context.ask("heal");
+  if (!answer || !(*answer)["began_anew"].truth()) {
+    return done(context, answer, "the log has not failed: there is nothing to heal");
+  }
+  return done(context, answer,
+              "the store takes writes again, with a new log; all up to number " +
+                  std::to_string((*answer)["durable"].number()) + " is on disk, those from " +
+                  std::to_string((*answer)["open_from"].number()) + " on, of which that was open, among them");
+}
+
 Got<void> restart(Context& context, const Words& arguments) {
   return done(context, context.ask("restart", {{"actor", arguments[0]}}),
               "the actor " + arguments[0] + " starts again");
@@ -84,6 +103,18 @@ constexpr Command k_commands[] = {
      .writes = true,
      .where = Where::live,
      .run = sync},
+    {.name = "checkpoint now",
+     .what = "Writes a checkpoint, and returns when it is on disk",
+     .example = "checkpoint now",
+     .writes = true,
+     .where = Where::live,
+     .run = checkpoint},
+    {.name = "heal",
+     .what = "Has a store whose log has failed take writes again: a new checkpoint, a new log",
+     .example = "heal",
+     .writes = true,
+     .where = Where::live,
+     .run = heal},
     {.name = "set",
      .arguments = "OPTION VALUE",
      .what = "Changes an option until the store is opened again",

@@ -2,13 +2,18 @@
 // for; a crash of it loses none.
 
 #include "actors/workers.h"
+#include "base/descriptor.h"
+#include "debug/question.h"
 #include "store/access.h"
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/wait.h"
 
+#include <sys/eventfd.h>
+
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -143,6 +148,34 @@ TEST_CASE("closing ends the actor of checkpoints in the middle of one", "[checkp
   stage.pass(milliseconds(1'000));
   CHECK(stage.stats_of("checkpoint").state == ActorStats::State::stopped);
   CHECK(outcome(checkpointer.outcome()) == "closed");
+}
+
+TEST_CASE("a store whose log has failed is healed when somebody asks for it, and he is told", "[checkpoint][heal]") {
+  const TemporaryDirectory directory;
+  FaultyFileSystem files(base::posix_file_system());
+  Stage stage(small_store(directory), {}, files);
+  Space space = must(stage.store().space("s"));
+  must(space.put("before", "1", {Durability::sync}));
+  const auto answers = std::make_shared<debug::Answers>(base::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+  const auto heal = [&] {
+    must(stage.tree().heal(std::make_shared<debug::Question>(debug::Asker{}, debug::Request{}, 1, answers)));
+    std::vector<debug::Answers::Answer> came;
+    pass_until(stage, "it is answered", [&] {
+      came = answers->take();
+      return !came.empty();
+    });
+    return std::move(came.front().result);
+  };
+  CHECK_FALSE(must(heal())["began_anew"].truth());
+  files.fail_from(Call::write, 1);
+  (void)space.put("open", "2", {Durability::sync});
+  REQUIRE(stage.store().stats().read_only);
+  CHECK(outcome(heal()) == "io_error");
+  files.heal();
+  CHECK(must(heal())["began_anew"].truth());
+  CHECK_FALSE(stage.store().stats().read_only);
+  must(space.put("after", "3", {Durability::sync}));
+  CHECK(space.size() == 3);
 }
 
 TEST_CASE("a store in memory only has no actor of checkpoints", "[checkpoint]") {

@@ -252,13 +252,14 @@ class InAScript(Case):
     def test_writing_is_off_unless_asked_for_and_leaves_lines_in_the_log(self):
         host = self.host()
         for command in ["put ada x", "erase ada", "add visits 1", "sync", "restart log", "crash log",
-                        "set sync_interval 1s"]:
+                        "set sync_interval 1s", "checkpoint now", "heal"]:
             self.expect(2, "-c", "in users " + command, says="--allow-writes")
         self.assertEqual(self.say("in users get ada"), "Lovelace\n")
         for command, answer in [('put ada "a b\\x00"', "stored, number"), ("get ada hex", "61206200"),
                                 ("add visits 1", "42"), ("erase ada", "erased"), ("sync", "on disk up to number"),
                                 ("set sync_interval 50ms", "50ms"), ("restart log", "starts again"),
-                                ("crash log", "was crashed")]:
+                                ("crash log", "was crashed"), ("checkpoint now", "a checkpoint is written: "),
+                                ("heal", "there is nothing to heal")]:
             self.assertIn(answer, self.say("in users " + command, "--allow-writes"))
         self.expect(1, "--allow-writes", "-c", "in users erase ada", says="there is no key ada")
         self.expect(1, "--allow-writes", "-c", "crash nobody", says="there is no actor 'nobody'")
