@@ -1,7 +1,9 @@
-// What the store writes about itself: STORE, and the catalog's values. The first
-// byte of the input says which.
+// What the store writes about itself: STORE, the catalog's values, a checkpoint's manifest
+// and a backup's record. The first byte of the input says which.
 
 #include "base/bytes.h"
+#include "checkpoint/manifest.h"
+#include "store/backup_record.h"
 #include "store/catalog.h"
 #include "tests/lab/fuzz/checksums.h"
 #include "tests/lab/fuzz/expect.h"
@@ -41,6 +43,43 @@ void check_identity(std::span<const std::byte> bytes) {
          "an identity does not come back as it was written");
 }
 
+/// Of the manifests in the corpus.
+constexpr std::uint64_t k_store_id = 77;
+
+template <class Outcome>
+void expect_refused(const Outcome& read) {
+  expect(test::outcome(read) == "corrupt" || test::outcome(read) == "unsupported", test::message(read));
+}
+
+/// Read, written and read again, a manifest is the same.
+void check_manifest(std::span<const std::byte> bytes) {
+  test::SimulatedDisk disk;
+  disk.put(checkpoint::k_manifest_file, {bytes.begin(), bytes.end()});
+  const MemoryMeter meter;
+  const auto read = checkpoint::read_manifest(disk, "/simulated", k_store_id);
+  meter.expect_within(bytes.size(), k_memory_factor, k_memory_bytes);
+  if (!read) return expect_refused(read);
+  expect(read->has_value(), "CHECKPOINT is there, and is not seen");
+  const auto written = checkpoint::write_manifest(disk, "/simulated", **read);
+  expect(!written.error.has_value(), "a manifest that was read cannot be written");
+  expect(*test::must(checkpoint::read_manifest(disk, "/simulated", k_store_id)) == **read,
+         "a manifest does not come back as it was written");
+}
+
+/// The same of a backup's record.
+void check_backup(std::span<const std::byte> bytes) {
+  test::SimulatedDisk disk;
+  disk.put(store::k_backup_file, {bytes.begin(), bytes.end()});
+  const MemoryMeter meter;
+  const auto read = store::read_backup_record(disk, "/simulated");
+  meter.expect_within(bytes.size(), k_memory_factor, k_memory_bytes);
+  if (!read) return expect_refused(read);
+  expect(read->has_value(), "BACKUP is there, and is not seen");
+  test::must(store::write_backup_record(disk, "/simulated", **read));
+  expect(*test::must(store::read_backup_record(disk, "/simulated")) == **read,
+         "a backup's record does not come back as it was written");
+}
+
 /// A space's number, encoded and decoded again, is the same.
 void check_catalog(std::string_view bytes) {
   const MemoryMeter meter;
@@ -56,13 +95,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace actable::lab::fuzz;
   if (size == 0) return 0;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
-  if (data[0] % 2 == 0) {
-    Bytes identity(bytes.begin(), bytes.end());
-    if (target_repairs(size)) repair_identity(identity);
-    check_identity(identity);
-  } else {
+  if (data[0] % 4 == 1) {
     check_catalog(actable::base::as_text(bytes));
+    return 0;
   }
+  Bytes record(bytes.begin(), bytes.end());
+  if (target_repairs(size)) repair_identity(record);
+  if (data[0] % 4 == 0) check_identity(record);
+  if (data[0] % 4 == 2) check_manifest(record);
+  if (data[0] % 4 == 3) check_backup(record);
   return 0;
 }
 
@@ -71,7 +112,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   using namespace actable::lab::fuzz;
   size = LLVMFuzzerMutate(data, size, size_max);
   actable::test::Random random(seed);
-  if (size == 0 || data[0] % 2 != 0 || random.one_in(8)) return size;
+  if (size == 0 || data[0] % 4 == 1 || random.one_in(8)) return size;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
   Bytes identity(bytes.begin(), bytes.end());
   repair_identity(identity);

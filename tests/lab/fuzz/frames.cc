@@ -45,12 +45,13 @@ void check_records(std::span<const std::byte> payload) {
 void check_frame(const wal::ReadFrame& frame, std::span<const std::byte> file, std::uint64_t at,
                  std::uint64_t store_id) {
   const auto in_file = file.subspan(static_cast<std::size_t>(at));
-  const std::size_t bytes = wal::k_frame_header_bytes + frame.payload.size();
-  expect(frame.payload.size() == frame.header.payload_bytes && bytes <= in_file.size(), "a frame leaves its file");
+  const std::size_t bytes = wal::k_frame_header_bytes + frame.payload.bytes.size();
+  expect(frame.payload.bytes.size() == frame.header.payload_bytes && bytes <= in_file.size(),
+         "a frame leaves its file");
   Bytes sealed(in_file.begin(), in_file.begin() + static_cast<std::ptrdiff_t>(bytes));
   wal::seal_frame(frame.header, store_id, sealed);
   expect(std::ranges::equal(sealed, in_file.first(bytes)), "a frame is not what its seal says");
-  check_records(frame.payload);
+  check_records(frame.payload.bytes);
 }
 
 void check_segment(const Directory::Segment& segment, std::uint64_t store_id) {

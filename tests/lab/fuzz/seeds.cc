@@ -1,6 +1,8 @@
 // Writes the corpus: `fuzz_seeds DIRECTORY`. The logs are real ones.
 
+#include "checkpoint/manifest.h"
 #include "debug/protocol.h"
+#include "store/backup_record.h"
 #include "store/catalog.h"
 #include "tests/lab/fuzz/directory.h"
 #include "tests/lab/rot/small_log.h"
@@ -54,6 +56,20 @@ void add_logs(const Corpus& corpus) {
     corpus.add("control", "identity-" + name, "\0"s + text(directory.identity));
     if (log.state.contains("one segment")) corpus.add("frames", name, text(directory.serialize()));
   }
+}
+
+void add_records(const Corpus& corpus) {
+  test::SimulatedDisk disk;
+  checkpoint::Manifest manifest{.store_id = 77, .hash_seed = 5, .serial = 12, .next_space_id = 9};
+  for (unsigned i = 0; i < checkpoint::k_groups; ++i) manifest.groups[i] = {i < 8 ? 3U : 0U, 100 + i, 40 - i};
+  manifest.files = {{3, 8192, 2, 20, 150, 0xabcdef}};
+  manifest.spaces = {{0, "", 2}, {4, "users", 18}};
+  if (checkpoint::write_manifest(disk, "/simulated", manifest).error) throw std::runtime_error("no manifest");
+  corpus.add("control", "manifest", "\2"s + text(disk.bytes(checkpoint::k_manifest_file)));
+  const store::BackupRecord record{
+      .store_id = 77, .complete = true, .cut = 400, .files = manifest.files, .segments = {{7, 65'536, 0xfedcba}}};
+  test::must(store::write_backup_record(disk, "/simulated", record));
+  corpus.add("control", "backup", "\3"s + text(disk.bytes(store::k_backup_file)));
 }
 
 void add_values(const Corpus& corpus) {
@@ -119,6 +135,7 @@ int main(int argc, char** argv) {
   }
   const actable::lab::fuzz::Corpus corpus(argv[1]);
   actable::lab::fuzz::add_logs(corpus);
+  actable::lab::fuzz::add_records(corpus);
   actable::lab::fuzz::add_values(corpus);
   actable::lab::fuzz::add_messages(corpus);
   actable::lab::fuzz::add_options(corpus);
