@@ -104,14 +104,18 @@ CheckpointWorker::behavior_type checkpoint_worker(CheckpointWorker::pointer self
   be_worker(self, load);
   const auto work = std::make_shared<Work>(Work{self, std::move(tree), std::move(load)});
   return {
-      // Somebody has asked for one: it does not wait for its next look.
       [work](const Tend&) {
         const Step step(*work->load);
         work->go_on();
       },
+      // Somebody has asked for one: it does not wait for its next look.
+      [work](const Begin&) {
+        const Taken taken(*work->load);
+        work->go_on();
+      },
       // It takes as long as a checkpoint, without a step in between.
       [work](const HealOrder& order) {
-        const Step step(*work->load);
+        const Taken taken(*work->load);
         work->heal(*order.question);
       },
       [work](const Tick& tick) {

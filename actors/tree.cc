@@ -18,6 +18,12 @@ namespace {
 
 constexpr std::size_t k_any_number = std::numeric_limits<std::size_t>::max();
 
+[[nodiscard]] std::unexpected<Error> nobody_there() {
+  return base::failure(ErrorCode::overloaded,
+                       "the actor of checkpoints has crashed and is not there again yet, if it will be (`actors` shows "
+                       "it); try again, or call Store::checkpoint or Store::heal in the process");
+}
+
 }  // namespace
 
 Tree::Tree(caf::actor_system& system, Store store, std::function<void(LogLevel, std::string_view)> log,
@@ -167,17 +173,17 @@ Result<void> Tree::expect_log() const {
   return fail(ErrorCode::unsupported, "this store is pure memory: it has no log, and nowhere to write a checkpoint to");
 }
 
-Result<void> Tree::heal(std::shared_ptr<debug::Question> question) {
+Result<void> Tree::heal(const std::shared_ptr<debug::Question>& question) {
   if (auto logged = expect_log(); !logged) return logged;
-  checkpoint_gate_->tell(caf::make_message(HealOrder{std::move(question)}));
-  return {};
+  if (checkpoint_gate_->offer(caf::make_message(HealOrder{question}))) return {};
+  return nobody_there();
 }
 
 Result<std::uint64_t> Tree::ask_for_checkpoint() {
   if (auto logged = expect_log(); !logged) return std::unexpected(std::move(logged.error()));
   const std::uint64_t pass = store::Access::core(store_).checkpointer().ask();
-  checkpoint_gate_->tell(caf::make_message(Tend{}));
-  return pass;
+  if (checkpoint_gate_->offer(caf::make_message(Begin{}))) return pass;
+  return nobody_there();
 }
 
 void Tree::add_shard(unsigned shard) {

@@ -73,7 +73,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] Result<std::uint64_t> ask_for_checkpoint();
   /// Has the question answered with what came of healing the store. Fails as
   /// `ask_for_checkpoint`.
-  [[nodiscard]] Result<void> heal(std::shared_ptr<debug::Question> question);
+  [[nodiscard]] Result<void> heal(const std::shared_ptr<debug::Question>& question);
   [[nodiscard]] bool threads_of_their_own() const noexcept { return threads_of_their_own_; }
   [[nodiscard]] const ActorOptions& options() const noexcept { return options_; }
 

@@ -26,7 +26,7 @@ using DebugActor = caf::typed_actor<caf::reacts_to<Inquiry>, caf::reacts_to<Depa
 using DebugWorker = DebugActor::extend<caf::reacts_to<GoOn>, caf::reacts_to<Stop>>;
 using LogWorker = LogActor::extend<caf::reacts_to<Advanced>, caf::reacts_to<Stop>>;
 /// Nobody but the tree has its handle.
-using CheckpointActor = caf::typed_actor<caf::reacts_to<Tend>, caf::reacts_to<HealOrder>>;
+using CheckpointActor = caf::typed_actor<caf::reacts_to<Tend>, caf::reacts_to<Begin>, caf::reacts_to<HealOrder>>;
 using CheckpointWorker = CheckpointActor::extend<caf::reacts_to<Tick>, caf::reacts_to<Stop>>;
 /// Nobody but the tree has its handle.
 using ShardActor = caf::typed_actor<caf::reacts_to<Tend>>;

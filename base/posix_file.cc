@@ -118,6 +118,14 @@ class PosixFile final : public File {
       const ssize_t got = uninterrupted([&] {
         return pread(file.number(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
       });
+      // Of the end of a file, or of a file system that takes such a file and not such a read.
+      const bool not_direct = got < 0 ? errno == EINVAL : (done + static_cast<std::size_t>(got)) % unit != 0;
+      if (unit != 1 && not_direct) {
+        done += got < 0 ? 0 : static_cast<std::size_t>(got);
+        auto rest = read_from(cached_, 1, offset + done, into.subspan(done));
+        if (rest) *rest += done;
+        return rest;
+      }
       if (got < 0) {
         const int reason = errno;
         return std::unexpected(io_error(
@@ -125,7 +133,7 @@ class PosixFile final : public File {
             path_, reason));
       }
       done += static_cast<std::size_t>(got);
-      if (got == 0 || done % unit != 0) break;
+      if (got == 0) break;
     }
     return done;
   }

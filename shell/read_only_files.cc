@@ -50,6 +50,12 @@ class ReadOnlyFile final : public base::File {
       : path_(std::move(path)), descriptor_(std::move(descriptor)), read_(read) {}
 
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
+    auto done = read_direct(offset, into);
+    if (done) read_(*done);
+    return done;
+  }
+  /// By threads that read ahead: it is not counted.
+  Result<std::size_t> read_direct(std::uint64_t offset, std::span<std::byte> into) override {
     std::size_t done = 0;
     while (done < into.size()) {
       const ssize_t got = base::uninterrupted([&] {
@@ -59,7 +65,6 @@ class ReadOnlyFile final : public base::File {
       if (got == 0) break;
       done += static_cast<std::size_t>(got);
     }
-    read_(done);
     return done;
   }
   Result<void> write(std::uint64_t, std::span<const std::byte>) override { return refused(); }

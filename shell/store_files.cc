@@ -8,6 +8,7 @@
 #include "shell/interrupt.h"
 #include "shell/text.h"
 #include "shell/words.h"
+#include "store/backup_record.h"
 #include "store/catalog.h"
 #include "store/log_beginning.h"
 #include "wal/frame_reader.h"
@@ -72,7 +73,18 @@ Got<std::unique_ptr<StoreFiles>> StoreFiles::open(const fs::path& directory) {
     files->no_identity_ = std::move(read.error());
     files->no_identity_->message += "; `repair NEWDIR` makes a store of what is left";
   }
+  if (auto whole = files->expect_no_unfinished_backup(); !whole) files->no_identity_ = std::move(whole.error());
   return files;
+}
+
+/// What lies in such a directory is of two states of the store, and is no store.
+Got<void> StoreFiles::expect_no_unfinished_backup() {
+  const auto record = store::read_backup_record(files_, directory_);
+  if (!record) return unreadable(record.error());
+  if (!*record || (*record)->complete) return {};
+  return failed(directory_.string() +
+                " holds a backup that was not finished: have the store make it again (Store::backup), or take another; "
+                "`repair NEWDIR` makes a store of what is there");
 }
 
 Got<void> StoreFiles::read_identity() {
@@ -118,10 +130,14 @@ Got<void> StoreFiles::read_again() {
 Got<std::uint64_t> StoreFiles::segment_bytes() {
   const auto files = segments();
   if (!files) return std::unexpected(files.error());
-  // Larger than the others is one that a large record needed.
+  // Larger than the others is one that a large record needed. Those of a backup end where
+  // their frames end, and say nothing.
+  constexpr std::uint64_t k_least = std::uint64_t{1} << 20, k_most = std::uint64_t{4} << 30;
   std::uint64_t least = 0;
   for (const wal::SegmentFile& file : *files) {
-    if (file.state == wal::HeaderState::whole && (least == 0 || file.bytes < least)) least = file.bytes;
+    if (file.state != wal::HeaderState::whole || file.bytes < k_least || file.bytes > k_most) continue;
+    if (file.file_number == file.header.generation && file.bytes % (std::uint64_t{1} << 20) != 0) continue;
+    if (least == 0 || file.bytes < least) least = file.bytes;
   }
   return least;
 }
@@ -154,7 +170,7 @@ Got<Document> StoreFiles::ask(const std::string& command, Map arguments) {
   return answer;
 }
 
-void StoreFiles::progressed(std::size_t bytes) {
+void StoreFiles::progressed(std::uint64_t bytes) {
   bytes_read_ += bytes;
   const auto now = std::chrono::steady_clock::now();
   if (!show_ || bytes_in_all_ == 0 || now - shown_at_ < std::chrono::milliseconds(100)) return;
@@ -184,14 +200,21 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
   if (!manifest) return unreadable(manifest.error());
   checkpoint_ = *manifest;
   bytes_in_all_ += manifest->bytes();
+  // What is read ahead is by other threads: what is passed over counts instead.
+  struct Counting {
+    bool& reads_count;
+    ~Counting() { reads_count = true; }
+  } const counting{reads_count_};
+  reads_count_ = false;
   if (auto read = read_checkpoint(*manifest, take); !read) return std::unexpected(std::move(read.error()));
   const wal::Identity identity = actable::store::with_beginning(identity_, *manifest);
-  auto end = wal::replay(directory_, identity, *files, [&](const wal::LogRecord& record) -> Result<void> {
+  const auto behind = [&](const wal::LogRecord& record) -> Result<void> {
     const std::uint64_t hash = actable::base::hash_key(record.key, identity_.hash_seed);
     // The checkpoint has what became of it.
     if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};
     return take(record);
-  });
+  };
+  auto end = wal::replay(directory_, identity, *files, behind, {}, [this](std::uint64_t bytes) { progressed(bytes); });
   if (show_) show_("");
   // A process may have begun to write meanwhile: then what was read is a mixture.
   if (auto closed = expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
@@ -207,12 +230,13 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
 Got<void> StoreFiles::read_checkpoint(const checkpoint::Manifest& manifest, const wal::Apply& take) {
   for (const checkpoint::FileEntry& file : manifest.files) {
     checkpoint::FileReader reader(files_, directory_ / checkpoint::file_name(file.number), file, manifest.store_id);
-    auto read = reader.read([&](const checkpoint::Record& record) -> Result<void> {
+    const auto each = [&](const checkpoint::Record& record) -> Result<void> {
       const std::uint64_t hash = actable::base::hash_key(record.key, manifest.hash_seed);
       // Another file has the group now.
       if (manifest.groups[checkpoint::group_of(hash)].file != file.number) return {};
       return take({record.seq, record.space, false, record.key, record.value});
-    });
+    };
+    auto read = reader.read(each, [this](std::uint64_t bytes) { progressed(bytes); });
     if (!read) return unreadable(read.error());
   }
   return {};

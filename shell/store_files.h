@@ -101,7 +101,9 @@ class StoreFiles final : public Source {
   using Content = std::map<std::string, Version>;
 
   explicit StoreFiles(std::filesystem::path directory)
-      : directory_(std::move(directory)), files_([this](std::size_t bytes) { progressed(bytes); }) {}
+      : directory_(std::move(directory)), files_([this](std::size_t bytes) {
+          if (reads_count_) progressed(bytes);
+        }) {}
 
   [[nodiscard]] Got<std::vector<actable::wal::SegmentFile>> segments();
   /// All records of the checkpoint and of the log behind it.
@@ -112,7 +114,8 @@ class StoreFiles final : public Source {
   [[nodiscard]] Got<void> know();
   /// The live keys of the space that begin with the prefix. Their values where wanted.
   [[nodiscard]] Got<Content> content(const std::string& space, std::string_view prefix, bool with_values);
-  void progressed(std::size_t bytes);
+  void progressed(std::uint64_t bytes);
+  [[nodiscard]] Got<void> expect_no_unfinished_backup();
 
   [[nodiscard]] Got<void> read_identity();
   [[nodiscard]] bool damaged_only();
@@ -126,6 +129,8 @@ class StoreFiles final : public Source {
 
   const std::filesystem::path directory_;
   ReadOnlyFiles files_;
+  // False while what is passed over counts.
+  bool reads_count_ = true;
   actable::wal::Identity identity_{};
   // Why there is none.
   std::optional<Failure> no_identity_;

@@ -129,6 +129,7 @@ void Checkpointer::replace(checkpoint::Manifest manifest) noexcept {
   undecided_ = false;
   remove_unnamed(before);
   const std::lock_guard lock(told_mutex_);
+  schedule_.replaced(base::Clock::now());
   told_.serial = manifest_.serial;
   told_.cut = manifest_.cut_max();
   told_.records = manifest_.records();

@@ -46,6 +46,13 @@ class CheckpointSchedule {
     }
   }
 
+  /// Somebody else has written a checkpoint of all that there is.
+  void replaced(base::TimePoint now) noexcept {
+    covered_ = std::max<Seq>(covered_, 1);
+    failures_ = 0;
+    ended_at_ = now;
+  }
+
   /// `newest`: the number of the last write that the log has.
   [[nodiscard]] bool changed(Seq newest) const noexcept { return newest > covered_; }
 

@@ -21,6 +21,8 @@ namespace {
 
 // With less, threads cost more than they bring.
 constexpr std::uint64_t k_bytes_for_threads = std::uint64_t{8} << 20;
+// Each reads 8 MiB ahead; more would outrun any disk.
+constexpr std::size_t k_restoring_threads_max = 8;
 constexpr std::size_t k_head_bytes = checkpoint::k_block_header_bytes;
 
 }  // namespace
@@ -81,7 +83,8 @@ Result<void> StoreCore::read_checkpoint() {
   };
   {
     std::vector<std::jthread> helpers;
-    const std::size_t useful = std::min<std::size_t>(std::thread::hardware_concurrency(), restoring_.files.size());
+    const std::size_t useful =
+        std::min<std::size_t>({std::thread::hardware_concurrency(), restoring_.files.size(), k_restoring_threads_max});
     for (std::size_t i = 1; i < useful && restoring_.bytes() >= k_bytes_for_threads; ++i) {
       const base::AllSignalsBlocked blocked;
       try {

@@ -2,6 +2,7 @@
 #include "wal/writer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <new>
 #include <utility>
 
@@ -18,6 +19,9 @@ void Writer::release_before(std::uint64_t frame_number, std::uint64_t spare_byte
 }
 
 void Writer::step_release() {
+  // Where the log has failed somebody may be beginning another (wal/beginning.h), who says
+  // where that begins.
+  if (failed_) return;
   std::optional<Release> release;
   {
     const std::lock_guard lock(release_mutex_);
@@ -26,9 +30,13 @@ void Writer::step_release() {
     if (!release || release_failed_) return;
     releasing_.store(true, std::memory_order_relaxed);
   }
+  // Also when memory runs out on the way.
+  struct End {
+    std::atomic<bool>& releasing;
+    // release: where the log begins now; pairs with the acquires in `hold_segments`.
+    ~End() { releasing.store(false, std::memory_order_release); }
+  } const end{releasing_};
   carry_out(*release);
-  // release: where the log begins now; pairs with the acquires in `hold_segments`.
-  releasing_.store(false, std::memory_order_release);
 }
 
 void Writer::carry_out(const Release& release) {

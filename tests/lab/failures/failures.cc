@@ -23,9 +23,9 @@ constexpr unsigned k_case_bits = 20;
 // one, in all its cases.
 constexpr std::uint64_t k_seeds_usual = 1;
 constexpr std::uint64_t k_seeds_nightly = 40;
-// The usual amount fails every call to the disk, and of the allocations every third: which
-// ones is the seed's.
-constexpr std::uint64_t k_allocation_one_in_usual = 3;
+// The usual amount fails every call to the disk in each way. Of the cases in which all that
+// follow fail too, and of the allocations, it takes one in so many: which ones is the seed's.
+constexpr std::uint64_t k_one_in_usual = 4;
 
 /// Everything that can fail in a run of the script, in each of its ways.
 std::vector<Failing> all_cases(const Came& count) {
@@ -74,12 +74,18 @@ void run_one(std::uint64_t seed, std::uint64_t number, const std::vector<Failing
   require(kept == 0, std::to_string(kept) + " blocks of memory were not given back: " + what);
 }
 
-/// All cases of one seed, but for allocations that are not one in so many.
-void run_all(std::uint64_t seed, std::uint64_t allocation_one_in, const Budget& budget, Tally& tally) {
+/// False for a case that the seed leaves out.
+bool chosen(const Failing& failing, std::uint64_t seed, std::uint64_t one_in) {
+  if (failing.allocation != 0) return (failing.allocation + seed) % one_in == 0;
+  return !failing.call.for_good ||
+         (failing.call.nth + static_cast<std::uint64_t>(failing.call.fault) + seed) % one_in == 0;
+}
+
+/// The cases of one seed.
+void run_all(std::uint64_t seed, std::uint64_t one_in, const Budget& budget, Tally& tally) {
   const std::vector<Failing> cases = all_cases(run_case(seed, {}, "nothing was to fail", false));
   for (std::uint64_t number = 1; number <= cases.size() && budget.goes_on(0); ++number) {
-    const std::uint64_t allocation = cases[static_cast<std::size_t>(number) - 1].allocation;
-    if (allocation != 0 && (allocation + seed) % allocation_one_in != 0) continue;
+    if (!chosen(cases[static_cast<std::size_t>(number) - 1], seed, one_in)) continue;
     run_one(seed, number, cases, tally, false);
   }
 }
@@ -110,8 +116,8 @@ std::string failures(const LegOptions& options) {
   const std::uint64_t first = options.seed & 0xffff'ffff;
   Tally tally;
   const Budget budget(options, k_seeds_usual, k_seeds_nightly);
-  const std::uint64_t allocation_one_in = options.amount == Amount::usual ? k_allocation_one_in_usual : 1;
-  for (std::uint64_t seed = 0; budget.goes_on(seed); ++seed) run_all(first + seed, allocation_one_in, budget, tally);
+  const std::uint64_t one_in = options.amount == Amount::usual ? k_one_in_usual : 1;
+  for (std::uint64_t seed = 0; budget.goes_on(seed); ++seed) run_all(first + seed, one_in, budget, tally);
   const bool cut_short = options.limit.count() != 0 && budget.elapsed() >= options.limit;
   if (!cut_short) check_sites(tally);
   return with_commas(tally.cases) + " runs, " + with_commas(tally.calls) + " failed calls from " +
