@@ -25,7 +25,7 @@ constexpr std::uint64_t k_seeds_usual = 1;
 constexpr std::uint64_t k_seeds_nightly = 40;
 // The usual amount fails every call to the disk in each way. Of the cases in which all that
 // follow fail too, and of the allocations, it takes one in so many: which ones is the seed's.
-constexpr std::uint64_t k_one_in_usual = 4;
+constexpr std::uint64_t k_one_in_usual = 10;
 
 /// Everything that can fail in a run of the script, in each of its ways.
 std::vector<Failing> all_cases(const Came& count) {
