@@ -20,11 +20,6 @@ namespace {
 
 using checkpoint::k_groups;
 
-// What a step reads while pinned, and how many buckets it looks at, so that an
-// empty table is walked in short steps too.
-constexpr std::size_t k_step_bytes = std::size_t{256} << 10;
-constexpr unsigned k_step_buckets = 256;
-
 std::chrono::microseconds since(base::TimePoint then) {
   return std::chrono::duration_cast<std::chrono::microseconds>(base::Clock::now() - then);
 }
@@ -308,25 +303,15 @@ Result<Checkpointed> Checkpointer::walk(ThreadContext& context) {
 /// Encodes some of the space's records. False when there are no more.
 Result<bool> Checkpointer::gather(ThreadContext& context, SpaceCore& space) {
   gathered_.clear();
-  found_.clear();
   const base::ReadPin pin(store_.epochs(), context.slot);
   // Dropped meanwhile, or all is being closed.
   if (space.state() != SpaceCore::State::open) return false;
-  for (unsigned i = 0; i < k_step_buckets && gathered_.size() < k_step_bytes && !part_.at.done; ++i) {
-    space.table().scan(part_.at, [&](const table::Record& record) {
-      const std::size_t begin = gathered_.size();
-      const std::size_t bytes = checkpoint::record_bytes(record.key().size(), record.value().size());
-      gathered_.resize(begin + bytes);
-      checkpoint::encode({record.seq(), space.id(), record.key(), record.value()},
-                         reinterpret_cast<std::byte*>(gathered_.data()) + begin);
-      found_.push_back({bytes, record.seq()});
-    });
-  }
+  gathered_.gather(space, part_.at);
   return !part_.at.done;
 }
 
 Result<void> Checkpointer::write_gathered() {
-  if (found_.empty()) return {};
+  if (gathered_.empty()) return {};
   if (part_.file == nullptr) {
     auto file =
         checkpoint::FileWriter::create(files_, store_.options().directory, take_file_number(), manifest_.store_id);
@@ -334,14 +319,9 @@ Result<void> Checkpointer::write_gathered() {
     part_.file = std::move(*file);
   }
   const std::uint64_t before = part_.file->written_bytes();
-  auto rest = std::as_bytes(std::span(gathered_));
-  for (const Found& found : found_) {
-    if (auto appended = part_.file->append(rest.first(found.bytes), found.seq); !appended) return appended;
-    rest = rest.subspan(found.bytes);
-  }
-  found_.clear();
+  if (auto appended = gathered_.append_to(*part_.file); !appended) return appended;
   // What is still to be written out is soon.
-  pace_.spent(gathered_.size(), rate_.load(std::memory_order_relaxed), base::Clock::now());
+  pace_.spent(gathered_.bytes(), rate_.load(std::memory_order_relaxed), base::Clock::now());
   account_written(before);
   return {};
 }
@@ -388,7 +368,6 @@ void Checkpointer::end_pass(Result<void> outcome) noexcept {
   part_ = {};
   spaces_.clear();
   gathered_ = {};
-  found_ = {};
   {
     const std::lock_guard lock(told_mutex_);
     told_.running = false;

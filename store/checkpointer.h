@@ -5,6 +5,7 @@
 #include "checkpoint/file_writer.h"
 #include "checkpoint/manifest.h"
 #include "store/checkpoint_schedule.h"
+#include "store/gathered.h"
 #include "store/pace.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
@@ -195,10 +196,6 @@ class Checkpointer {
     std::unique_ptr<checkpoint::FileWriter> file{};
     checkpoint::FileEntry entry{};
   };
-  struct Found {
-    std::size_t bytes;
-    Seq seq;
-  };
 
   [[nodiscard]] Result<Checkpointed> advance(ThreadContext& context);
   [[nodiscard]] Result<void> check_sound(const wal::Log& log) const;
@@ -256,8 +253,7 @@ class Checkpointer {
   std::map<std::uint32_t, checkpoint::SpaceEntry> spaces_;
   Part part_;
   Pace pace_;
-  std::string gathered_;
-  std::vector<Found> found_;
+  Gathered gathered_;
   // Which of two manifests counts is not known, and why: no checkpoint is written any more.
   bool undecided_ = false;
   std::string undecided_why_;

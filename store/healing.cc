@@ -20,10 +20,6 @@ namespace {
 
 using checkpoint::k_groups;
 
-// What is read while pinned, and how many buckets are looked at, as in a step of a checkpoint.
-constexpr std::size_t k_step_bytes = std::size_t{256} << 10;
-constexpr unsigned k_step_buckets = 256;
-
 // So that the files are read by several threads.
 constexpr std::size_t k_file_bytes = std::size_t{16} << 20;
 
@@ -143,22 +139,11 @@ Result<void> Healing::write_space(SpaceCore& space, unsigned group, unsigned gro
   table::ScanPosition at{.first = checkpoint::first_hash_of(group), .limit = checkpoint::first_hash_of(group + groups)};
   while (!at.done) {
     if (auto open = check_open(); !open) return open;
-    gathered_.clear();
-    found_.clear();
     {
       const base::ReadPin pin(store_.epochs(), context_.slot);
       // It cannot have been dropped: that would have been a write.
       if (space.state() != SpaceCore::State::open) return store_.closed_error();
-      for (unsigned i = 0; i < k_step_buckets && gathered_.size() < k_step_bytes && !at.done; ++i) {
-        space.table().scan(at, [&](const table::Record& record) {
-          const std::size_t begin = gathered_.size();
-          const std::size_t bytes = checkpoint::record_bytes(record.key().size(), record.value().size());
-          gathered_.resize(begin + bytes);
-          checkpoint::encode({record.seq(), space.id(), record.key(), record.value()},
-                             reinterpret_cast<std::byte*>(gathered_.data()) + begin);
-          found_.push_back({bytes, record.seq()});
-        });
-      }
+      gathered_.gather(space, at);
     }
     if (auto appended = append_gathered(); !appended) return appended;
   }
@@ -166,7 +151,7 @@ Result<void> Healing::write_space(SpaceCore& space, unsigned group, unsigned gro
 }
 
 Result<void> Healing::append_gathered() {
-  if (found_.empty()) return {};
+  if (gathered_.empty()) return {};
   if (file_ == nullptr) {
     const std::uint64_t number = checkpointer_.take_file_number();
     made_.reserve(made_.size() + 1);
@@ -175,12 +160,7 @@ Result<void> Healing::append_gathered() {
     file_ = *std::move(file);
     made_.push_back(number);
   }
-  auto rest = std::as_bytes(std::span(gathered_));
-  for (const Found& found : found_) {
-    if (auto appended = file_->append(rest.first(found.bytes), found.seq); !appended) return appended;
-    rest = rest.subspan(found.bytes);
-  }
-  return {};
+  return gathered_.append_to(*file_);
 }
 
 /// Either all of the old or all of the new counts, from the renaming in it on.

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "checkpoint/file_writer.h"
 #include "checkpoint/manifest.h"
+#include "store/gathered.h"
 #include "store/space_core.h"
 #include "store/thread_context.h"
 #include "table/hash_table.h"
@@ -103,12 +104,7 @@ class Healing {
   std::vector<std::uint64_t> made_;
   // The one that is being written.
   std::unique_ptr<checkpoint::FileWriter> file_;
-  std::string gathered_;
-  struct Found {
-    std::size_t bytes;
-    Seq seq;
-  };
-  std::vector<Found> found_;
+  Gathered gathered_;
 };
 
 }  // namespace actable::store

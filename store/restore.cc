@@ -21,7 +21,7 @@ namespace {
 
 // With less, threads cost more than they bring.
 constexpr std::uint64_t k_bytes_for_threads = std::uint64_t{8} << 20;
-// Each reads 8 MiB ahead; more would outrun any disk.
+// Each reads 8 MiB ahead: 64 MiB in all, however many processors there are.
 constexpr std::size_t k_restoring_threads_max = 8;
 constexpr std::size_t k_head_bytes = checkpoint::k_block_header_bytes;
 

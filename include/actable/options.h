@@ -133,7 +133,7 @@ struct Options {
   unsigned checkpoint_log_percent = 50;
 
   /// See above (1 MiB to 1 TiB). It is what a small store has on disk, and reads when
-  /// it is opened: some 0.1 s.
+  /// it is opened.
   std::uint64_t checkpoint_log_bytes_min = std::uint64_t{128} << 20;
 
   /// How much of the disk a checkpoint may take, in bytes per second (1 MiB or more; 0:

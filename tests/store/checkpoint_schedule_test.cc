@@ -124,6 +124,21 @@ TEST_CASE("one that failed is due again, later each time", "[checkpoint]") {
   CHECK(scene.due());
 }
 
+TEST_CASE("what somebody else has written a checkpoint of is no change, whatever had failed before", "[checkpoint]") {
+  CheckpointSchedule schedule(Options{}, base::TimePoint(1h));
+  // What the log held before the opening counts as the number 1.
+  schedule.began(1);
+  schedule.ended(Ended::failed, base::TimePoint(1h));
+  REQUIRE(schedule.changed(1));
+  schedule.replaced(base::TimePoint(1h));
+  CHECK_FALSE(schedule.changed(1));
+  CHECK(schedule.changed(2));
+  CHECK_FALSE(schedule.due(
+      2, 0, [] { return 0; }, base::TimePoint(1h) + 299s));
+  CHECK(schedule.due(
+      2, 0, [] { return 0; }, base::TimePoint(1h) + 300s));
+}
+
 TEST_CASE("one that was cancelled is not due for five minutes", "[checkpoint]") {
   Scene scene;
   scene.write(1, 1'000 * k_mib);
