@@ -40,14 +40,6 @@ void overwrite(Space space, std::uint64_t bytes) {
 
 Store open_on(base::FileSystem& files, const Options& options) { return must(store::Access::open(options, files)); }
 
-[[nodiscard]] std::uint64_t bytes_on(SimulatedDisk& disk, const Options& options) {
-  std::uint64_t bytes = 0;
-  for (const std::string& name : disk.names()) {
-    bytes += must(must(disk.open(options.directory / name, {}))->size());
-  }
-  return bytes;
-}
-
 }  // namespace
 
 TEST_CASE("a checkpoint that the log's length asks for is written when it is due, and not before", "[checkpoint]") {
@@ -204,7 +196,7 @@ TEST_CASE("a store that is overwritten for long takes no more of the disk than i
     overwrite(space, k_mib / 2);
     must(store.sync());
     passes += must(store.checkpoint_if_due()) ? 1 : 0;
-    most = std::max(most, bytes_on(disk, options));
+    most = std::max(most, disk.total_bytes());
   }
   CHECK(passes >= 5);
   CHECK(passes <= 40);
@@ -215,9 +207,9 @@ TEST_CASE("a store that is overwritten for long takes no more of the disk than i
   // A burst leaves a long log behind, whose files go with the passes that follow.
   overwrite(space, 20 * k_mib);
   must(store.sync());
-  CHECK(bytes_on(disk, options) >= 20 * k_mib);
+  CHECK(disk.total_bytes() >= 20 * k_mib);
   must(store.checkpoint());
-  const auto back = [&] { return bytes_on(disk, options) <= 5 * data / 2 + 4 * options.segment_bytes; };
+  const auto back = [&] { return disk.total_bytes() <= 5 * data / 2 + 4 * options.segment_bytes; };
   until("the surplus is gone", [&] {
     must(space.put("k0", "v", {Durability::sync}));
     return back();

@@ -205,6 +205,13 @@ std::vector<std::string> SimulatedDisk::names() const {
   return names;
 }
 
+std::uint64_t SimulatedDisk::total_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t bytes = 0;
+  for (const auto& [name, inode] : names_) bytes += inode->now.size();
+  return bytes;
+}
+
 std::vector<std::byte>& SimulatedDisk::bytes(const std::string& name) {
   const std::lock_guard lock(mutex_);
   return names_.at(name)->now;

@@ -82,6 +82,8 @@ class SimulatedDisk : public base::FileSystem {
   [[nodiscard]] std::uint64_t changes() const;
 
   [[nodiscard]] std::vector<std::string> names() const;
+  /// How long all files are together, at one moment: a store may make and remove some meanwhile.
+  [[nodiscard]] std::uint64_t total_bytes() const;
 
   /// A file's bytes, for damage that readers of this disk see. Nobody uses the
   /// disk meanwhile. To go on with it, take what `killed` returns.
