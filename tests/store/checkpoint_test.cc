@@ -11,12 +11,14 @@
 #include "tests/support/seed.h"
 #include "tests/support/simulated_disk.h"
 #include "tests/support/threads.h"
+#include "tests/support/wait.h"
 #include "wal/identity.h"
 
 #include <algorithm>
 #include <atomic>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace actable;
@@ -37,10 +39,10 @@ Options simulated_options() {
 /// Thread safety: *confined* to one thread.
 class Lives {
  public:
-  Store& reopen() {
+  Store& reopen(const Options& options = simulated_options()) {
     if (store_) must(store_->close());
     store_.reset();
-    return store_.emplace(must(store::Access::open(simulated_options(), *disk_)));
+    return store_.emplace(must(store::Access::open(options, *disk_)));
   }
 
   /// As after the death of the process.
@@ -123,6 +125,31 @@ TEST_CASE("what was erased before a checkpoint stays erased behind it", "[checkp
     CHECK(must(space.get("stays")) == "2");
     if (life == 0) must(store.checkpoint());
   }
+}
+
+TEST_CASE("what was erased stays erased where only the erasure's part of the log is let go of", "[checkpoint]") {
+  Lives lives;
+  Options options = simulated_options();
+  // What is staged stays so until somebody asks for it, or its buffer is full.
+  options.write_interval = options.sync_interval = std::chrono::seconds(10);
+  Store& store = lives.reopen(options);
+  Space space = must(store.space("s"));
+  must(store.sync());
+  must(space.put("gone", "1"));
+  const std::uint64_t written = store.stats().log.written_bytes;
+  // Of a later number, and earlier in the log: in segments that it fills.
+  std::jthread([&] {
+    CHECK(must(space.erase("gone")));
+    for (int i = 0; i < 3; ++i) must(space.put("long", std::string(options.segment_bytes, 'v')));
+  }).join();
+  until("what the other wrote is on its way",
+        [&] { return store.stats().log.written_bytes >= written + 3 * options.segment_bytes; });
+  const std::uint64_t live = store.stats().log.live_bytes;
+  must(store.checkpoint());
+  until("its segments are let go of", [&] { return store.stats().log.live_bytes < live; });
+  Space found = must(lives.kill().space("s"));
+  CHECK(must(found.get("gone")) == std::nullopt);
+  CHECK(must(found.get("long")));
 }
 
 TEST_CASE("a checkpoint lets the log's segments be used again", "[checkpoint]") {

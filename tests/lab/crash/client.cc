@@ -23,11 +23,10 @@ constexpr WriteOptions k_sync{.durability = Durability::sync};
 
 std::string_view name_of(Step step) noexcept {
   static constexpr std::array<std::string_view, k_steps> k_names{
-      "put",       "erase",         "batch",         "add",          "drop_space",
-      "sync",      "round",         "rotate",        "reopen",       "checkpoint",
-      "put_sync",  "put_if_absent", "update",        "take",         "compare_and_set",
-      "put_large", "shared_put",    "shared_update", "shared_batch", "backup",
-      "heal"};
+      "put",          "erase",        "batch",           "add",        "drop_space", "sync",
+      "round",        "rotate",       "reopen",          "checkpoint", "put_sync",   "put_if_absent",
+      "update",       "take",         "compare_and_set", "put_large",  "shared_put", "shared_update",
+      "shared_batch", "shared_erase", "breath",          "backup",     "heal"};
   return k_names[static_cast<std::size_t>(step)];
 }
 
@@ -93,6 +92,8 @@ void Client::take_step(Step step) {
       return shared_put();
     case Step::shared_update:
       return shared_update();
+    case Step::shared_erase:
+      return shared_erase();
     case Step::drop_space:
       return drop_space();
     case Step::sync:
@@ -100,6 +101,8 @@ void Client::take_step(Step step) {
       return;
     case Step::round:
       return world_.scheduler.pause(25ms);
+    case Step::breath:
+      return world_.scheduler.pause(1ms);
     case Step::reopen:
       return reopen();
     case Step::checkpoint:
@@ -241,6 +244,15 @@ void Client::shared_update() {
   const std::size_t write = begin(key, value, false);
   const auto replace = [&value](std::optional<std::string_view>) { return std::optional(value); };
   world_.history.numbered(write, must(space(key).update(key.key, replace)));
+}
+
+/// As a batch of one: only that says the number of an erasure.
+void Client::shared_erase() {
+  const Key key = shared_key(world_.scheduler.random().below(k_shared_keys));
+  Batch batch;
+  must(batch.erase(space(key), key.key));
+  const std::size_t write = begin(key, std::nullopt, false);
+  world_.history.numbered(write, must(world_.store->write(batch)));
 }
 
 void Client::drop_space() {

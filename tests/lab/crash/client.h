@@ -43,13 +43,16 @@ enum class Step : std::uint8_t {
   shared_put,
   shared_update,
   shared_batch,
+  shared_erase,
+  /// Lets so much time pass that full buffers are handed to the disk, and less than a round.
+  breath,
   /// Copies the store to another disk.
   backup,
   /// Has the log fail under a write, and heals the store. For a client that is alone.
   heal,
 };
 inline constexpr std::size_t k_enumerated_steps = 10;
-inline constexpr std::size_t k_steps = 21;
+inline constexpr std::size_t k_steps = 23;
 
 [[nodiscard]] std::string_view name_of(Step step) noexcept;
 
@@ -121,6 +124,7 @@ class Client {
   void batch(bool shared);
   void shared_put();
   void shared_update();
+  void shared_erase();
   void drop_space();
   void reopen();
   void checkpoint();

@@ -17,6 +17,7 @@ faults=(
   number_before_reading:history
   early_tombstone:history
   checkpoint_not_covered:crash
+  log_below_cut_applied:crash
 )
 # How long a leg may look for one, and how long it looks where there is none.
 seconds_to_find=120
