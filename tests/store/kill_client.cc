@@ -37,13 +37,19 @@ class Client {
 
   void write_all() {
     while (!over_ && entries_ < std::min(work_.writes, k_entries_max)) {
-      if (work_.checkpoint_one_in != 0 && random_.one_in(work_.checkpoint_one_in)) must(store_.checkpoint());
+      if (work_.checkpoint_one_in != 0 && random_.one_in(work_.checkpoint_one_in)) checkpoint();
       step();
       if (entries_ % 8 == 0) publish_durable(store_, life_);
     }
   }
 
  private:
+  void checkpoint() {
+    const auto written = store_.checkpoint();
+    const bool as_expected = written || (work_.expects && work_.expects(written.error()));
+    if (!as_expected) fail_test(describe(written.error()));
+  }
+
   void step() {
     const KeyId owned = owned_key(thread_, static_cast<unsigned>(random_.below(k_owned_keys)));
     const KeyId shared = shared_key(static_cast<unsigned>(random_.below(k_shared_keys)));

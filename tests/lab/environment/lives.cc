@@ -30,6 +30,7 @@ LifePlan random_life(test::Random& random) {
   plan.work.threads = static_cast<unsigned>(1 + random.below(6));
   plan.work.writes = static_cast<unsigned>(test::scaled(100 + random.below(k_writes_max)));
   plan.work.synchronous_one_in = static_cast<unsigned>(20 + random.below(80));
+  if (random.one_in(2)) plan.work.checkpoint_one_in = static_cast<unsigned>(50 + random.below(400));
   plan.work.closes = random.one_in(2);
   plan.options = test::small_store({});
   plan.options.segment_bytes = std::uint64_t{1} << 20;
