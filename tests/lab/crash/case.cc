@@ -21,6 +21,9 @@ constexpr std::array k_survivals{Survival::none, Survival::all, Survival::prefix
 constexpr std::array<const char*, 5> k_survival_names{"nothing", "all", "a prefix", "some blocks", "torn sectors"};
 constexpr std::string_view k_segment_prefix = "log-";
 constexpr WriteOptions k_sync{.durability = Durability::sync};
+// One crash, and so many while it is recovered from, at most.
+constexpr unsigned k_crashes_in_a_row = 4;
+constexpr std::uint64_t k_further_one_in = 4;
 
 /// FNV-1a.
 std::uint64_t hash_of(const test::SimulatedDisk::Image& image) {
@@ -190,6 +193,18 @@ void Case::live(const Program& program) {
   content_ = std::move(next_content);
 }
 
+/// Draws one of the disk's changes from now on, each as likely as any other, and has
+/// `crash` be what a crash there leaves.
+void Case::crash_somewhere(Disk& disk, const Seq& written, std::optional<NextCrash>& crash) {
+  disk.watch([&, changes = std::uint64_t{0}](const test::DiskChange& change) mutable {
+    if (!random_.one_in(++changes)) return;
+    const auto survival = static_cast<std::size_t>(random_.below(k_survivals.size()));
+    crash =
+        NextCrash{disk.image(k_survivals[survival], random_),
+                  std::string(change.what) + " " + change.name + ", surviving: " + k_survival_names[survival], written};
+  });
+}
+
 /// Recovers from a crash and judges what is there; writes; and crashes again,
 /// before that write and after it.
 Content Case::recover(const Crash& crash) {
@@ -198,84 +213,84 @@ Content Case::recover(const Crash& crash) {
   scheduler.print_notes(print_);
   scheduler.context(context_);
   Disk disk(scheduler, crash.image);
-  std::optional<SecondCrash> second;
-  std::uint64_t changes = 0;
+  std::optional<NextCrash> next;
   Seq written = 0;
-  disk.watch([&](const test::DiskChange& change) {
-    // One of the changes, each as likely as any other.
-    if (!random_.one_in(++changes)) return;
-    const auto survival = static_cast<std::size_t>(random_.below(k_survivals.size()));
-    second = SecondCrash{disk.image(k_survivals[survival], random_),
-                         std::string(change.what) + " " + change.name + ", surviving: " + k_survival_names[survival],
-                         written};
-  });
-  Recovered recovered;
-  auto& [first, with_write, told] = recovered;
-  told = crash.history.highest();
+  crash_somewhere(disk, written, next);
+  Recovered recovered{.found = {}, .with_write = {}, .told = crash.history.highest()};
   const Options options = lab_options(random_);
   std::string wrong;
   scheduler.run({[&] {
     {
       Store store = must(store::Access::open_unchecked(options, disk));
       const Seq cut = store.stats().recovery.cut;
-      first = content_of(store);
-      wrong = crash.history.judge(first, cut);
+      recovered.found = content_of(store);
+      wrong = crash.history.judge(recovered.found, cut);
       if (!wrong.empty()) {
         wrong += "; the cut was " + std::to_string(cut);
         return;
       }
-      Space space = must(store.space("s"));
-      const Seq seq = must(space.put("after", "the crash", k_sync));
-      require(seq > told, "a number was given out again");
-      written = seq;
-      with_write = first;
-      with_write[{"", "s"}];
-      with_write[{"s", "after"}] = {"the crash", seq};
+      written = write_after(store, recovered);
       must(store.close());
     }
   }});
   base::park::simulate(nullptr);
   mix(scheduler.trace_hash());
-  mix(hash_of(first));
+  mix(hash_of(recovered.found));
   require(wrong.empty(), wrong);
-  if (second) recover_again(*second, recovered);
-  return first;
+  if (next) recover_again(*next, recovered);
+  return recovered.found;
 }
 
-/// What the first recovery found is what the second finds, and the write that
-/// followed it if it had returned. Then it writes, with a number of its own.
-void Case::recover_again(const SecondCrash& crash, const Recovered& recovered) {
-  const auto& [first, with_write, told] = recovered;
+/// A write behind a recovery, which it adds to what the next may find. Returns its number.
+Seq Case::write_after(Store& store, Recovered& recovered) {
+  Space space = must(store.space("s"));
+  const std::string value = "crash " + std::to_string(recovered.crashes);
+  const Seq seq = must(space.put("after", value, k_sync));
+  require(seq > recovered.told, "a number was given out again after crash " + std::to_string(recovered.crashes));
+  recovered.with_write = recovered.found;
+  recovered.with_write[{"", "s"}];
+  recovered.with_write[{"s", "after"}] = {value, seq};
+  return seq;
+}
+
+/// What the last recovery found is what this one finds, and the write that followed it if
+/// it had returned. Then it writes, with a number of its own; and some of these crash once
+/// more.
+void Case::recover_again(const NextCrash& crash, const Recovered& before) {
   ++tally_.crashes;
   ++tally_.crashes_in_recovery;
   mix(hash_of(crash.image));
   test::Scheduler scheduler(seeds_(), 16);
   scheduler.print_notes(print_);
-  scheduler.context(context_ + "\nand a second crash, after " + crash.where);
+  const std::string which = "crash " + std::to_string(before.crashes + 1) + " in a row, after " + crash.where;
+  scheduler.context(context_ + "\nand " + which);
   Disk disk(scheduler, crash.image);
-  Content found;
+  std::optional<NextCrash> next;
+  Seq written = 0;
+  if (before.crashes + 1 < k_crashes_in_a_row && random_.one_in(k_further_one_in)) crash_somewhere(disk, written, next);
+  Recovered now{
+      .found = {}, .with_write = {}, .told = std::max(before.told, crash.written), .crashes = before.crashes + 1};
   const Options options = lab_options(random_);
   scheduler.run({[&] {
     Store store = must(store::Access::open_unchecked(options, disk));
-    found = content_of(store);
-    Space space = must(store.space("s"));
-    const Seq seq = must(space.put("after", "the second crash", k_sync));
-    require(seq > std::max(told, crash.written), "a number was given out again after a second crash");
+    now.found = content_of(store);
+    written = write_after(store, now);
     must(store.close());
   }});
   base::park::simulate(nullptr);
   mix(scheduler.trace_hash());
-  mix(hash_of(found));
-  const std::string wrong = difference(found, with_write);
-  if (wrong.empty()) return;
-  // The space may have been made, or be there already, before the write was.
-  Content with_space = first;
-  with_space[{"", "s"}];
-  const std::string otherwise = difference(found, first).empty() ? "" : difference(found, with_space);
-  const bool after_a_write = crash.written != 0;
-  require(!after_a_write && otherwise.empty(),
-          "a second crash, after " + crash.where +
-              ", changed what the first recovery had found: " + (after_a_write ? wrong : otherwise));
+  mix(hash_of(now.found));
+  if (const std::string wrong = difference(now.found, before.with_write); !wrong.empty()) {
+    // The space may have been made, or be there already, before the write was.
+    Content with_space = before.found;
+    with_space[{"", "s"}];
+    const std::string otherwise = difference(now.found, before.found).empty() ? "" : difference(now.found, with_space);
+    const bool after_a_write = crash.written != 0;
+    require(!after_a_write && otherwise.empty(),
+            which + ": what the recovery before had found is changed: " + (after_a_write ? wrong : otherwise));
+  }
+  tally_.crashes_in_a_row = std::max(tally_.crashes_in_a_row, std::uint64_t{now.crashes});
+  if (next) recover_again(*next, now);
 }
 
 }  // namespace actable::lab

@@ -28,6 +28,8 @@ struct Tally {
   std::uint64_t programs = 0;
   std::uint64_t crashes = 0;
   std::uint64_t crashes_in_recovery = 0;
+  /// At most.
+  std::uint64_t crashes_in_a_row = 0;
   std::uint64_t steps = 0;
   /// Segments that were begun in files that the log had let go of.
   std::uint64_t segments_recycled = 0;
@@ -60,25 +62,29 @@ class Case {
     History history;
     std::string where;
   };
-  /// A crash while a crash was recovered from, and what may be found then.
-  struct SecondCrash {
+  /// A crash while a crash was recovered from, or right after.
+  struct NextCrash {
     Image image;
     std::string where;
-    /// The number of the write that followed the first recovery; 0 when it had
-    /// not returned.
+    /// The number of the write that followed the recovery; 0 when it had not returned.
     Seq written = 0;
   };
+  /// What a recovery found, and what the next may find.
   struct Recovered {
-    Content first;
+    Content found;
     Content with_write;
-    /// The highest number that any client had been told.
+    /// The highest number that any client had been told before.
     Seq told = 0;
+    /// Crashes so far.
+    unsigned crashes = 1;
   };
 
   void run_clients(const Program& program, World& world);
   void collect(const World& world, const test::DiskChange& change);
   [[nodiscard]] Content recover(const Crash& crash);
-  void recover_again(const SecondCrash& crash, const Recovered& recovered);
+  void crash_somewhere(Disk& disk, const Seq& written, std::optional<NextCrash>& crash);
+  [[nodiscard]] static Seq write_after(Store& store, Recovered& recovered);
+  void recover_again(const NextCrash& crash, const Recovered& recovered);
   void count_recycled(const test::DiskChange& change);
   void mix(std::uint64_t hash) noexcept { hash_ = (hash_ ^ hash) * 0x9e3779b97f4a7c15; }
 

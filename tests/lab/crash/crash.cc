@@ -6,6 +6,7 @@
 #include "tests/lab/last_words.h"
 #include "tests/lab/leg.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ constexpr std::uint64_t k_short_for_a_random = 3;
 constexpr std::uint64_t k_usual_crashes = 60'000;
 constexpr std::uint64_t k_nightly_crashes = 3'000'000;
 constexpr std::uint64_t k_least_crashes = 100'000;
+// A crash, and two while it is recovered from: three openings.
+constexpr std::uint64_t k_least_in_a_row = 3;
 
 // So many runs of a program come to all of its courses that count.
 constexpr unsigned k_overtaking_runs = 16;
@@ -170,18 +173,21 @@ std::string crash(const LegOptions& options) {
   }
   const std::uint64_t crashes = tallies.sum(&Tally::crashes);
   const std::uint64_t backups = tallies.sum(&Tally::backups);
+  const std::uint64_t in_a_row = std::max(
+      {tallies.short_programs.crashes_in_a_row, tallies.middle.crashes_in_a_row, tallies.large.crashes_in_a_row});
   const std::uint64_t recycled = tallies.sum(&Tally::segments_recycled);
   if (!options.replay && options.limit.count() == 0) {
     require(crashes >= k_least_crashes, "no more than " + with_commas(crashes) + " crashes");
     require(recycled != 0, "no segment was used again");
     require(backups != 0, "no backup was made");
+    require(in_a_row >= k_least_in_a_row, "a recovery was crashed no more than once");
   }
   return with_commas(crashes) +
          " crashes, first ones and such in recovery: " + in_words(tallies.short_programs, "few") + ", " +
          in_words(tallies.middle, with_commas(k_middle_steps)) + ", " +
-         in_words(tallies.large, with_commas(k_large_steps)) + "; " + with_commas(tallies.sum(&Tally::steps)) +
-         " writes, " + with_commas(recycled) + " segments recycled, " + with_commas(backups) +
-         " backups opened, nothing lost, each case the same twice";
+         in_words(tallies.large, with_commas(k_large_steps)) + ", at most " + std::to_string(in_a_row) + " in a row; " +
+         with_commas(tallies.sum(&Tally::steps)) + " writes, " + with_commas(recycled) + " segments recycled, " +
+         with_commas(backups) + " backups opened, nothing lost, each case the same twice";
 }
 
 }  // namespace
