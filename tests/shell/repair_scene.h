@@ -145,6 +145,20 @@ inline Frame frame_with(const std::vector<Frame>& frames, const std::string& key
   fail_test("no frame has " + key);
 }
 
+inline bool has_frame_with(const std::vector<Frame>& frames, const std::string& key) {
+  return std::ranges::any_of(frames, [&](const Frame& frame) { return std::ranges::count(frame.keys, key) != 0; });
+}
+
+/// The cuts of the markers that come later in the log, each once.
+inline std::vector<Seq> cuts_behind(const std::vector<Frame>& frames, const Frame& that) {
+  std::vector<Seq> cuts;
+  for (const Frame& frame : frames) {
+    if (frame.header.number <= that.header.number || frame.header.cut == 0) continue;
+    if (cuts.empty() || cuts.back() < frame.header.cut) cuts.push_back(frame.header.cut);
+  }
+  return cuts;
+}
+
 /// A store with a checkpoint of several blocks, whose log does not begin with the
 /// store any more, and writes behind it.
 inline Content make_large(const fs::path& directory) {
