@@ -88,10 +88,11 @@ struct Repaired {
   }
 };
 
-inline Repaired repaired(const fs::path& from, const fs::path& to) {
+/// `below`: what log and checkpoint are read through, where it is not the system's files.
+inline Repaired repaired(const fs::path& from, const fs::path& to, base::FileSystem* below = nullptr) {
   const auto before = bytes_of(from);
   const auto files = must_have(StoreFiles::open(from));
-  Repair repair(*files, to);
+  Repair repair(*files, to, below == nullptr ? files->file_system() : *below);
   must_have(repair.run());
   CHECK(bytes_of(from) == before);
   return {repair.lost(), repair.damages(), repair.stale(), repair.spaces(), content_of(to)};
