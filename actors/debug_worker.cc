@@ -39,7 +39,7 @@ struct Work {
     question->answer(std::move(answer));
   }
 
-  /// Answers those whose pass has ended, whoever drove it.
+  /// Answers those whose pass has ended, whoever drove it, or that nobody will end.
   void look() {
     std::erase_if(waiting, [this](const Waiting& who) { return answered(who); });
     if (!waiting.empty()) self->delayed_send(self, k_look_again, GoOn{});
@@ -47,16 +47,28 @@ struct Work {
 
  private:
   [[nodiscard]] bool answered(const Waiting& who) const {
-    store::StoreCore& core = store::Access::core(tree->store());
-    const bool ended = core.checkpointer().ended() >= who.pass;
-    if (!ended && core.is_open()) return false;
-    auto outcome = ended ? core.checkpointer().outcome() : core.closed_error();
-    if (outcome) {
-      who.question->answer(document_of(core.checkpointer().stats()));
-    } else {
-      who.question->answer(std::unexpected(std::move(outcome.error())));
+    const Result<bool> ended = has_ended(who.pass);
+    if (!ended) {
+      who.question->answer(std::unexpected(ended.error()));
+    } else if (*ended) {
+      who.question->answer(document_of(store::Access::core(tree->store()).checkpointer().stats()));
     }
-    return true;
+    return !ended || *ended;
+  }
+
+  /// Whether the pass has written its checkpoint. Fails as the pass did, and where it will
+  /// not end: the store is closed, or the actor that drives it was given up.
+  [[nodiscard]] Result<bool> has_ended(std::uint64_t pass) const {
+    store::StoreCore& core = store::Access::core(tree->store());
+    if (core.checkpointer().ended() >= pass) {
+      if (auto outcome = core.checkpointer().outcome(); !outcome) return std::unexpected(std::move(outcome.error()));
+      return true;
+    }
+    if (!core.is_open()) return core.closed_error();
+    if (auto driven = tree->expect_checkpoints(); !driven) {
+      return fail(driven.error().code, "the checkpoint was not finished: " + driven.error().message);
+    }
+    return false;
   }
 
   void await_sync(const std::shared_ptr<debug::Question>& question) {

@@ -147,6 +147,11 @@ void Gate::refuse(caf::error error) {
   refusal_ = std::move(error);
 }
 
+caf::error Gate::refusal() const {
+  const std::lock_guard lock(mutex_);
+  return refusal_;
+}
+
 void Gate::tell(caf::message message) {
   caf::strong_actor_ptr to;
   std::shared_ptr<Trace> trace;

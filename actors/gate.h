@@ -104,6 +104,9 @@ class Gate : public caf::monitorable_actor {
   /// after the end: nobody will tell this worker to end.
   [[nodiscard]] bool lead_to(caf::strong_actor_ptr worker, std::shared_ptr<Load> load);
 
+  /// Why requests are refused for good; none while there is a worker, or will be.
+  [[nodiscard]] caf::error refusal() const;
+
   /// The worker that requests go to; null if there is none.
   [[nodiscard]] caf::strong_actor_ptr worker() const;
 

@@ -18,12 +18,6 @@ namespace {
 
 constexpr std::size_t k_any_number = std::numeric_limits<std::size_t>::max();
 
-[[nodiscard]] std::unexpected<Error> nobody_there() {
-  return base::failure(ErrorCode::overloaded,
-                       "the actor of checkpoints has crashed and is not there again yet, if it will be (`actors` shows "
-                       "it); try again, or call Store::checkpoint or Store::heal in the process");
-}
-
 }  // namespace
 
 Tree::Tree(caf::actor_system& system, Store store, std::function<void(LogLevel, std::string_view)> log,
@@ -173,17 +167,32 @@ Result<void> Tree::expect_log() const {
   return fail(ErrorCode::unsupported, "this store is pure memory: it has no log, and nowhere to write a checkpoint to");
 }
 
+Result<void> Tree::expect_checkpoints() const {
+  const caf::error refusal = checkpoint_gate_->refusal();
+  if (!refusal) return {};
+  Error error = to_error(refusal);
+  return fail(error.code, std::move(error.message) + "; call Store::checkpoint or Store::heal in the process");
+}
+
+/// Why the actor of checkpoints did not take an order.
+std::unexpected<Error> Tree::no_checkpoints() const {
+  if (auto there = expect_checkpoints(); !there) return std::unexpected(std::move(there.error()));
+  return base::failure(ErrorCode::overloaded,
+                       "the actor of checkpoints has crashed and is about to be started again; try again, or call "
+                       "Store::checkpoint or Store::heal in the process");
+}
+
 Result<void> Tree::heal(const std::shared_ptr<debug::Question>& question) {
   if (auto logged = expect_log(); !logged) return logged;
   if (checkpoint_gate_->offer(caf::make_message(HealOrder{question}))) return {};
-  return nobody_there();
+  return no_checkpoints();
 }
 
 Result<std::uint64_t> Tree::ask_for_checkpoint() {
   if (auto logged = expect_log(); !logged) return std::unexpected(std::move(logged.error()));
   const std::uint64_t pass = store::Access::core(store_).checkpointer().ask();
   if (checkpoint_gate_->offer(caf::make_message(Begin{}))) return pass;
-  return nobody_there();
+  return no_checkpoints();
 }
 
 void Tree::add_shard(unsigned shard) {

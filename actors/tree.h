@@ -69,8 +69,14 @@ class Tree : public std::enable_shared_from_this<Tree> {
   [[nodiscard]] const StoreActor& store_actor() const noexcept { return store_actor_; }
   [[nodiscard]] const LogActor& log_actor() const noexcept { return log_actor_; }
   /// Has a checkpoint written soon, and says which pass it will be (store/checkpointer.h).
-  /// Fails with unsupported where there is no log.
+  /// Fails with
+  ///   unsupported  there is no log
+  ///   overloaded   the actor of checkpoints has crashed, and is about to start again
+  ///   closed       it was given up, or the store is closed
   [[nodiscard]] Result<std::uint64_t> ask_for_checkpoint();
+  /// That there is somebody who drives a checkpoint on, or will be. Fails with closed, as
+  /// `ask_for_checkpoint`.
+  [[nodiscard]] Result<void> expect_checkpoints() const;
   /// Has the question answered with what came of healing the store. Fails as
   /// `ask_for_checkpoint`.
   [[nodiscard]] Result<void> heal(const std::shared_ptr<debug::Question>& question);
@@ -138,6 +144,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
   void add_child(Child child);
   void add_checkpoints();
   [[nodiscard]] Result<void> expect_log() const;
+  [[nodiscard]] std::unexpected<Error> no_checkpoints() const;
   void add_shard(unsigned shard);
   [[nodiscard]] Result<void> close_all();
   [[nodiscard]] Result<SpaceActor> actor_of(std::string_view name, Space space);

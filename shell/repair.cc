@@ -131,7 +131,11 @@ Got<void> Repair::find() {
   if (manifest && identity) identity = actable::store::with_beginning(*identity, *manifest);
   log_.follow(identity, manifest ? manifest->first_frame() : 1);
   tail_lost_ = manifest && manifest->seq_end() > log_.cut();
-  log_has_all_ = log_.from_the_first() && !tail_lost_;
+  tail_unread_ = std::ranges::any_of(files_.holes(), [this](const auto& of_file) {
+    const auto& [file, holes] = of_file;
+    return !holes.empty() && log_.may_go_on_in(file, holes.rbegin()->second);
+  });
+  log_has_all_ = log_.from_the_first() && !tail_lost_ && !tail_unread_;
   return {};
 }
 
@@ -143,7 +147,7 @@ bool Repair::whole(std::string_view key) const {
 /// A version that is numbered from there on, or is as of there, is the last one of the key.
 Seq Repair::settled(std::string_view key) const {
   // How far the log had gone on nobody knows.
-  if (tail_lost_) return ~Seq{0};
+  if (tail_lost_ || tail_unread_) return ~Seq{0};
   return whole(key) ? log_.settled() : std::max(log_.settled(), log_.settled_in_all());
 }
 
@@ -233,6 +237,38 @@ void Repair::judge() {
                      ? "the end of the log: the checkpoint shows that it had gone on"
                      : "the end of the log: it had gone on, or files of a checkpoint that was not finished are there",
          .from = log_.cut()});
+  }
+  note_holes();
+}
+
+/// Where the disk cannot be read: with the damage that it made, or by itself.
+void Repair::note_holes() {
+  const std::size_t damages = damages_.size();
+  std::map<std::size_t, PassingFiles::Holes> made;
+  const bool missing = std::ranges::any_of(log_.damages(), [](const Damage& damage) { return damage.file.empty(); });
+  for (const auto& [file, holes] : files_.holes()) {
+    for (const auto& [begin, end] : holes) {
+      const bool goes_on = log_.may_go_on_in(file, end);
+      std::size_t by = 0;
+      while (by < damages && (damages_[by].file != file || !damages_[by].covers(begin, end))) ++by;
+      if (by < damages && !goes_on) {
+        made[by].emplace(begin, end);
+        continue;
+      }
+      damages_.push_back({.file = file,
+                          .offset = begin,
+                          .bytes = end - begin,
+                          .what = goes_on ? "cannot be read; the log may have gone on there" : "cannot be read",
+                          .from = goes_on ? log_.cut() : 0,
+                          // What is missing somewhere may be there.
+                          .lost = goes_on || missing});
+    }
+  }
+  for (const auto& [damage, holes] : made) {
+    std::uint64_t bytes = 0;
+    for (const auto& [begin, end] : holes) bytes += end - begin;
+    damages_[damage].what += "; " + std::to_string(bytes) + " bytes cannot be read, from offset " +
+                             std::to_string(holes.begin()->first) + " on";
   }
 }
 

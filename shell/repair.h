@@ -1,5 +1,6 @@
 #pragma once
 
+#include "shell/passing_files.h"
 #include "shell/salvage.h"
 #include "shell/store_files.h"
 
@@ -27,11 +28,14 @@ namespace shell {
 class Repair {
  public:
   /// Nothing is written in the directory of `files`.
-  Repair(StoreFiles& files, std::filesystem::path target)
+  Repair(StoreFiles& files, std::filesystem::path target) : Repair(files, std::move(target), files.file_system()) {}
+  /// For tests: reads log and checkpoint through `below`.
+  Repair(StoreFiles& files, std::filesystem::path target, actable::base::FileSystem& below)
       : source_(files),
         target_(std::move(target)),
-        log_(files.file_system(), files.directory()),
-        checkpoint_(files.file_system(), files.directory()) {}
+        files_(below),
+        log_(files_, files.directory()),
+        checkpoint_(files_, files.directory()) {}
   ~Repair();
   Repair(const Repair&) = delete;
   Repair& operator=(const Repair&) = delete;
@@ -84,6 +88,7 @@ class Repair {
   bool note_name(std::string_view value);
   [[nodiscard]] Got<void> choose();
   void judge();
+  void note_holes();
   [[nodiscard]] Got<void> name_spaces();
   [[nodiscard]] std::string made_up_name(std::uint32_t id) const;
   void list_stale();
@@ -95,6 +100,8 @@ class Repair {
 
   StoreFiles& source_;
   const std::filesystem::path target_;
+  // What the disk refuses is as good as damaged.
+  PassingFiles files_;
   LogSalvage log_;
   CheckpointSalvage checkpoint_;
   std::vector<Damage> damages_;
@@ -102,6 +109,8 @@ class Repair {
   bool log_has_all_ = false;
   // The log had gone on behind its end.
   bool tail_lost_ = false;
+  // It may have gone on where the disk cannot be read.
+  bool tail_unread_ = false;
   // Files that no manifest names have what is above the log's cut.
   bool beyond_ = false;
   std::map<std::uint32_t, std::unordered_map<std::string, Version>> newest_;

@@ -37,7 +37,15 @@ struct Damage {
   bool lost = true;
   /// What it was is in the checkpoint: lost where that is not whole.
   bool replaced = false;
+
+  /// Whether any of these bytes of the file are in it; all may be where none are named.
+  [[nodiscard]] bool covers(std::uint64_t begin, std::uint64_t end) const noexcept {
+    return (offset == 0 && bytes == 0) || (offset < end && begin < offset + bytes);
+  }
 };
+
+/// For a file that cannot be read at all; or it was interrupted.
+[[nodiscard]] std::unexpected<Failure> cannot_read(const actable::Error& error);
 
 /// The log, as far as whole frames of it are left.
 ///
@@ -62,6 +70,10 @@ class LogSalvage {
   /// Puts the frames into the order of the log. `identity` is what `STORE` says, where
   /// it can be read; `needed` is the first frame that the checkpoint does not replace.
   void follow(const std::optional<actable::wal::Identity>& identity, std::uint64_t needed);
+
+  /// Whether the log may have gone on in that segment, before `end`, where it cannot be
+  /// read: false for what is no segment.
+  [[nodiscard]] bool may_go_on_in(const std::string& file, std::uint64_t end) const;
 
   /// Delivers every record that counts, in the log's order; as often as wanted.
   [[nodiscard]] Got<void> deliver(const actable::wal::Apply& take);

@@ -21,13 +21,6 @@ constexpr const char* k_damaged_blocks = "blocks of the checkpoint: damaged";
 constexpr std::size_t k_record_bytes_max =
     checkpoint::record_bytes(actable::k_key_bytes_max, actable::k_value_bytes_max);
 
-[[nodiscard]] std::unexpected<Failure> cannot_read(const actable::Error& error) {
-  return failed(error.message +
-                    "; copy the directory to a sound disk first, with a tool that passes over what cannot "
-                    "be read, and repair the copy",
-                k_status_not_asked);
-}
-
 }  // namespace
 
 /// The whole blocks of one file, in their order, and what lies between them.
@@ -225,7 +218,6 @@ Got<std::uint64_t> CheckpointSalvage::read(Blocks& blocks, const checkpoint::Fil
   std::uint64_t records = 0;
   while (true) {
     const auto next = blocks.next();
-    if (!next && next.error().code == ErrorCode::closed) return failed("interrupted", k_status_interrupted);
     if (!next) return cannot_read(next.error());
     if (!*next) return records;
     const auto& [header, offset, payload, skipped, gap] = **next;

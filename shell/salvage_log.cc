@@ -22,19 +22,20 @@ namespace {
 // Where a segment's header has its store (docs/log-format.md).
 constexpr std::size_t k_store_id_at = 16;
 
-[[nodiscard]] std::unexpected<Failure> cannot_read(const actable::Error& error) {
-  return failed(error.message +
-                    "; copy the directory to a sound disk first, with a tool that passes over what cannot "
-                    "be read, and repair the copy",
-                error.code == actable::ErrorCode::closed ? k_status_interrupted : k_status_not_asked);
-}
-
 [[nodiscard]] std::string frames_text(std::uint64_t first, std::uint64_t last) {
   if (first == last) return "frame " + std::to_string(first) + " of the log";
   return "frames " + std::to_string(first) + " to " + std::to_string(last) + " of the log";
 }
 
 }  // namespace
+
+std::unexpected<Failure> cannot_read(const actable::Error& error) {
+  if (error.code == actable::ErrorCode::closed) return failed("interrupted", k_status_interrupted);
+  return failed(error.message +
+                    "; copy the directory to a sound disk first, with a tool that passes over what cannot "
+                    "be read, and repair the copy",
+                k_status_not_asked);
+}
 
 struct LogSalvage::At {
   const Run* last = nullptr;
@@ -310,6 +311,17 @@ void LogSalvage::follow(const std::optional<wal::Identity>& identity, std::uint6
                         .what = "the segment's header: damaged; its frames are found without it",
                         .lost = false});
   }
+}
+
+bool LogSalvage::may_go_on_in(const std::string& file, std::uint64_t end) const {
+  const auto segment = std::ranges::find(segments_, file, &Segment::name);
+  // The header's block has no frames.
+  if (segment == segments_.end() || end <= base::k_block_bytes) return false;
+  if (log_.empty()) return true;
+  const Run& last = log_.back().run;
+  if (segment->name == segments_[last.segment].name) return end > last.end;
+  if (segment->used) return false;
+  return segment->state != wal::HeaderState::whole || segment->header.generation > last.generation;
 }
 
 Got<void> LogSalvage::deliver(const wal::Apply& take) {

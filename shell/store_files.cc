@@ -6,6 +6,7 @@
 #include "debug/printable.h"
 #include "debug/protocol.h"
 #include "shell/interrupt.h"
+#include "shell/passing_files.h"
 #include "shell/text.h"
 #include "shell/words.h"
 #include "store/backup_record.h"
@@ -97,9 +98,11 @@ Got<void> StoreFiles::read_identity() {
   return {};
 }
 
-/// `STORE` is damaged or missing, and other files of a store are there.
+/// `STORE` is damaged, on a disk that cannot be read there, or missing; and other files of
+/// a store are there.
 bool StoreFiles::damaged_only() {
-  const auto identity = wal::read_identity(files_, directory_);
+  PassingFiles passing(files_);
+  const auto identity = wal::read_identity(passing, directory_);
   if (!identity && identity.error().code != ErrorCode::corrupt) return false;
   const auto names = files_.list(directory_);
   return names && std::ranges::any_of(*names, [](const std::string& name) {

@@ -1,6 +1,7 @@
 // The actor of checkpoints: it writes those that are due, and those that it is asked
 // for; a crash of it loses none.
 
+#include "actors/orders.h"
 #include "actors/workers.h"
 #include "base/descriptor.h"
 #include "debug/question.h"
@@ -10,11 +11,15 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/wait.h"
 
+#include <caf/send.hpp>
+
 #include <sys/eventfd.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace actable;
@@ -57,6 +62,41 @@ void pass_until(Stage& stage, const char* what, const std::function<bool()>& rea
     return ready();
   });
 }
+
+/// Asks the debug actor for a checkpoint, as the shell does. It is begun then, unless only
+/// the debug actor may run.
+class AskedForCheckpoint {
+ public:
+  explicit AskedForCheckpoint(Stage& stage, bool begin = true)
+      : worker_(stage.system().spawn<caf::hidden>(actors::debug_worker, stage.tree().shared_from_this(), load_)) {
+    debug::Request request{1, "checkpoint", {}};
+    const auto question =
+        std::make_shared<debug::Question>(debug::Asker{.writes = true}, std::move(request), 1, answers_);
+    load_->waiting = 1;
+    caf::anon_send(worker_, actors::Inquiry{question});
+    if (begin) {
+      stage.run();
+    } else {
+      stage.step();
+    }
+  }
+  ~AskedForCheckpoint() { caf::anon_send(worker_, actors::Stop{}); }
+  AskedForCheckpoint(const AskedForCheckpoint&) = delete;
+  AskedForCheckpoint& operator=(const AskedForCheckpoint&) = delete;
+
+  /// Empty until it is answered, and after that was told once.
+  [[nodiscard]] std::optional<Result<debug::Document>> answer() {
+    auto came = answers_->take();
+    if (came.empty()) return {};
+    return std::move(came.front().result);
+  }
+
+ private:
+  const std::shared_ptr<actors::Load> load_ = std::make_shared<actors::Load>();
+  const std::shared_ptr<debug::Answers> answers_ =
+      std::make_shared<debug::Answers>(base::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+  const actors::DebugWorker worker_;
+};
 
 }  // namespace
 
@@ -148,6 +188,78 @@ TEST_CASE("closing ends the actor of checkpoints in the middle of one", "[checkp
   stage.pass(milliseconds(1'000));
   CHECK(stage.stats_of("checkpoint").state == ActorStats::State::stopped);
   CHECK(outcome(checkpointer.outcome()) == "closed");
+}
+
+TEST_CASE("who waits for a checkpoint is answered when it is written", "[checkpoint]") {
+  const TemporaryDirectory directory;
+  Stage stage(slow_store(directory));
+  Space space = must(stage.store().space("s"));
+  overwrite(stage, space, k_mib);
+  AskedForCheckpoint asked(stage);
+  REQUIRE(stats(stage).running);
+  CHECK_FALSE(asked.answer().has_value());
+  std::optional<Result<debug::Document>> answer;
+  pass_until(stage, "it is answered", [&] { return (answer = asked.answer()).has_value(); });
+  CHECK(must(*answer)["passes"].number() == 1);
+}
+
+TEST_CASE("who waits for a checkpoint is told when its actor is given up, and so is who asks later", "[checkpoint]") {
+  const TemporaryDirectory directory;
+  Stage stage(slow_store(directory), {.restarts_max = 0});
+  Space space = must(stage.store().space("s"));
+  overwrite(stage, space, k_mib);
+  AskedForCheckpoint asked(stage);
+  REQUIRE(stats(stage).running);
+  stage.crash("checkpoint");
+  stage.run();
+  REQUIRE(stage.stats_of("checkpoint").state == ActorStats::State::stopped);
+  CHECK_FALSE(asked.answer().has_value());
+  // Until it looks again.
+  stage.pass(milliseconds(100));
+  const std::optional<Result<debug::Document>> answer = asked.answer();
+  REQUIRE(answer.has_value());
+  CHECK(outcome(*answer) == "closed");
+  CHECK_THAT(answer->error().message,
+             ContainsSubstring("the checkpoint was not finished: the actor checkpoint crashed") &&
+                 ContainsSubstring("given up") && ContainsSubstring("call Store::checkpoint"));
+  CHECK(outcome(stage.tree().ask_for_checkpoint()) == "closed");
+  // The store goes on, and by itself writes what nobody drives any more.
+  must(space.put("k", "v"));
+  must(stage.store().checkpoint());
+  CHECK(stats(stage).passes == 1);
+}
+
+TEST_CASE("who waits for a checkpoint while its actor is about to start again goes on waiting", "[checkpoint]") {
+  const TemporaryDirectory directory;
+  Stage stage(slow_store(directory));
+  Space space = must(stage.store().space("s"));
+  overwrite(stage, space, k_mib);
+  AskedForCheckpoint asked(stage);
+  stage.crash("checkpoint");
+  stage.run();
+  REQUIRE(stage.stats_of("checkpoint").state == ActorStats::State::restarting);
+  CHECK(outcome(stage.tree().ask_for_checkpoint()) == "overloaded");
+  std::optional<Result<debug::Document>> answer;
+  pass_until(stage, "it is answered", [&] { return (answer = asked.answer()).has_value(); });
+  CHECK(must(*answer)["passes"].number() == 1);
+}
+
+TEST_CASE("who waits for a checkpoint is told when the store is closed", "[checkpoint]") {
+  const TemporaryDirectory directory;
+  Stage stage(slow_store(directory));
+  Space space = must(stage.store().space("s"));
+  overwrite(stage, space, k_mib);
+  const bool begun = GENERATE(false, true), with_actors = GENERATE(false, true);
+  CAPTURE(begun, with_actors);
+  AskedForCheckpoint asked(stage, begun);
+  REQUIRE(stats(stage).running == begun);
+  must(with_actors ? stage.tree().close() : stage.store().close());
+  stage.run();
+  stage.pass(milliseconds(100));
+  const std::optional<Result<debug::Document>> answer = asked.answer();
+  REQUIRE(answer.has_value());
+  CHECK(outcome(*answer) == "closed");
+  CHECK_THAT(answer->error().message, ContainsSubstring("closed"));
 }
 
 TEST_CASE("a store whose log has failed is healed when somebody asks for it, and he is told", "[checkpoint][heal]") {

@@ -88,10 +88,11 @@ struct Repaired {
   }
 };
 
-inline Repaired repaired(const fs::path& from, const fs::path& to) {
+/// `below`: what log and checkpoint are read through, where it is not the system's files.
+inline Repaired repaired(const fs::path& from, const fs::path& to, base::FileSystem* below = nullptr) {
   const auto before = bytes_of(from);
   const auto files = must_have(StoreFiles::open(from));
-  Repair repair(*files, to);
+  Repair repair(*files, to, below == nullptr ? files->file_system() : *below);
   must_have(repair.run());
   CHECK(bytes_of(from) == before);
   return {repair.lost(), repair.damages(), repair.stale(), repair.spaces(), content_of(to)};
@@ -143,6 +144,20 @@ inline Frame frame_with(const std::vector<Frame>& frames, const std::string& key
     if (std::ranges::find(frame.keys, key) != frame.keys.end()) return frame;
   }
   fail_test("no frame has " + key);
+}
+
+inline bool has_frame_with(const std::vector<Frame>& frames, const std::string& key) {
+  return std::ranges::any_of(frames, [&](const Frame& frame) { return std::ranges::count(frame.keys, key) != 0; });
+}
+
+/// The cuts of the markers that come later in the log, each once.
+inline std::vector<Seq> cuts_behind(const std::vector<Frame>& frames, const Frame& that) {
+  std::vector<Seq> cuts;
+  for (const Frame& frame : frames) {
+    if (frame.header.number <= that.header.number || frame.header.cut == 0) continue;
+    if (cuts.empty() || cuts.back() < frame.header.cut) cuts.push_back(frame.header.cut);
+  }
+  return cuts;
 }
 
 /// A store with a checkpoint of several blocks, whose log does not begin with the

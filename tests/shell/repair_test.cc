@@ -2,6 +2,9 @@
 // and everything else is there.
 
 #include "tests/shell/repair_scene.h"
+#include "tests/support/wait.h"
+
+#include <chrono>
 
 using namespace actable;
 using namespace actable::test;
@@ -78,9 +81,47 @@ TEST_CASE("a damaged frame loses what is in it, and tells which values may be st
   CHECK(found.is_stale("small", "k0"));
   CHECK(found.is_stale("small", "middle"));
   CHECK_FALSE(found.is_stale("small", "behind 4"));
+  // A frame may hold numbers above the next marker's cut, but not above that of the one after it.
+  const std::vector<Seq> cuts = cuts_behind(frames, damaged);
+  REQUIRE(cuts.size() >= 2);
   CHECK(found.damages[0].from > 0);
-  CHECK(found.damages[0].to > found.damages[0].from);
+  CHECK(found.damages[0].from < cuts[0]);
+  CHECK(found.damages[0].to == cuts[1]);
   for (const Repair::Stale& stale : found.stale) CHECK(stale.seq < found.damages[0].to);
+}
+
+TEST_CASE("what lies behind a torn tail is left out, as opening leaves it out", "[repair]") {
+  const TemporaryDirectory directory;
+  const fs::path copy = directory / "copy", opened = directory / "opened";
+  const auto take_copy = [&] {
+    fs::remove_all(copy);
+    fs::copy(directory / "store", copy);
+    return frames_of(copy);
+  };
+  {
+    // Written, and not synced any more.
+    Options options = options_in(directory / "store");
+    options.write_interval = std::chrono::milliseconds(1);
+    options.sync_interval = std::chrono::seconds(60);
+    Store store = must(Store::open(options));
+    Space space = must(store.space("small"));
+    must(space.put("synced", "v", {.durability = Durability::sync}));
+    for (const char* const key : {"torn", "behind", "far behind"}) {
+      must(space.put(key, "v"));
+      until("it is in a frame of its own", [&] { return has_frame_with(take_copy(), key); });
+    }
+  }
+  const auto frames = frames_of(copy);
+  const Frame torn = frame_with(frames, "torn"), behind = frame_with(frames, "behind");
+  REQUIRE(torn.offset < behind.offset);
+  REQUIRE(cuts_behind(frames, behind).size() >= 1);
+  flip_byte(copy / torn.file, torn.offset + 70);
+  fs::copy(copy, opened);
+  const Repaired found = repaired(copy, directory / "new");
+  CHECK_FALSE(found.lost);
+  CHECK(texts_of(found.damages) == Texts{});
+  CHECK(found.content == Content{{"small", {{"synced", "v"}}}});
+  CHECK(found.content == content_of(opened));
 }
 
 TEST_CASE("a space whose entry in the catalog is lost gets a name", "[repair]") {

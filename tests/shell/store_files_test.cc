@@ -1,7 +1,10 @@
 // Closed files, read without changing them or keeping their owner out.
 
 #include "shell/store_files.h"
+#include "shell/context.h"
+#include "shell/load_target.h"
 #include "store/access.h"
+#include "store/backup_record.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/results.h"
@@ -201,6 +204,80 @@ TEST_CASE("closed files of a store that was healed are read, though STORE names 
     CHECK(answer["value"].bytes() == value);
   }
   CHECK(must_have(read->verify()).clean);
+}
+
+TEST_CASE("a backup that was not finished is refused, and a finished one is read", "[files]") {
+  const TemporaryDirectory directory;
+  {
+    Store store = must(Store::open(options_in(directory / "store")));
+    must(must(store.space("s")).put("k", "v"));
+    must(store.backup(directory / "backup"));
+  }
+  base::FileSystem& system = base::posix_file_system();
+  {
+    const auto files = must_have(StoreFiles::open(directory / "backup"));
+    must_have(files->readable());
+    const Document found = must_have(files->ask("get", of_space("s", "key", Bytes{"k"})));
+    CHECK(found["value"].bytes() == "v");
+  }
+  auto record = must(store::read_backup_record(system, directory / "backup"));
+  REQUIRE(record);
+  REQUIRE(record->complete);
+  record->complete = false;
+  must(store::write_backup_record(system, directory / "backup", *record));
+  {
+    const auto files = must_have(StoreFiles::open(directory / "backup"));
+    const auto readable = files->readable();
+    REQUIRE_FALSE(readable);
+    CHECK(readable.error().status == shell::k_status_failed);
+    CHECK_THAT(readable.error().message, StartsWith((directory / "backup").string()) &&
+                                             ContainsSubstring("a backup that was not finished") &&
+                                             ContainsSubstring("`repair NEWDIR`"));
+  }
+  // What says so may be damaged, too.
+  flip_byte(directory / "backup" / store::k_backup_file, 26);
+  const auto files = must_have(StoreFiles::open(directory / "backup"));
+  const auto readable = files->readable();
+  REQUIRE_FALSE(readable);
+  CHECK_THAT(readable.error().message, ContainsSubstring(store::k_backup_file));
+}
+
+TEST_CASE(
+    "what is loaded into a store that was a backup goes into segments of the service's size, where it had it open",
+    "[files]") {
+  constexpr std::uint64_t k_own = std::uint64_t{2} << 20;
+  const TemporaryDirectory directory;
+  Options options = options_in(directory / "store");
+  options.segment_bytes = k_own;
+  {
+    Store store = must(Store::open(options));
+    Space space = must(store.space("s"));
+    // More than the least size of a segment, and no round one.
+    for (int i = 0; i < 12; ++i) must(space.put("key " + std::to_string(i), std::string(100'000, 'x')));
+    must(store.backup(directory / "backup"));
+  }
+  const bool opened = GENERATE(false, true);
+  if (opened) {
+    options.directory = directory / "backup";
+    must(must(Store::open(options)).close());
+  }
+  // What a backup copied ends where its frames end, and says nothing.
+  CHECK(must_have(must_have(StoreFiles::open(directory / "backup"))->segment_bytes()) == (opened ? k_own : 0));
+  {
+    const auto context = must_have(shell::Context::open({.directory = directory / "backup", .allow_writes = true}));
+    const auto target = must_have(shell::LoadTarget::open(*context, "s", shell::IfMissing::fail));
+    must_have(target->put({.key = "loaded", .value = "v"}));
+    must_have(target->finish());
+  }
+  std::uint64_t largest = 0;
+  for (const auto& [name, bytes] : bytes_of(directory / "backup")) {
+    if (name.starts_with("log-")) largest = std::max<std::uint64_t>(largest, bytes.size());
+  }
+  CHECK(largest == (opened ? k_own : Options().segment_bytes));
+  options.directory = directory / "backup";
+  Store store = must(Store::open(options));
+  CHECK(must(store.space("s")).size() == 13);
+  CHECK(must(must(store.space("s")).get("loaded")) == "v");
 }
 
 TEST_CASE("damage is found and named, and what is whole is still shown", "[files]") {

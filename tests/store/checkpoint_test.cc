@@ -8,14 +8,17 @@
 #include "store/catalog.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 #include "tests/support/seed.h"
 #include "tests/support/simulated_disk.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/threads.h"
 #include "tests/support/wait.h"
 #include "wal/identity.h"
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <thread>
@@ -438,4 +441,55 @@ TEST_CASE("checkpoints beside writers lose nothing and bring nothing back", "[ch
     }
     CHECK(found.size() == keys);
   }
+}
+
+namespace {
+
+/// Writes a checkpoint and a backup, and opens both.
+void check_without_direct_access(base::FileSystem& files, const std::filesystem::path& directory) {
+  Random random(seed());
+  Options options = simulated_options();
+  options.directory = directory / "store";
+  Content before;
+  {
+    Store store = must(store::Access::open(options, files));
+    Space space = must(store.space("s"));
+    scribble(space, random, 20'000);
+    must(store.checkpoint());
+    scribble(space, random, 1'000);
+    before = content(space);
+    must(store.backup(directory / "backup"));
+    must(store.close());
+  }
+  for (const char* const name : {"store", "backup"}) {
+    options.directory = directory / name;
+    Store store = must(store::Access::open(options, files));
+    CHECK(store.stats().recovery.checkpoint_records != 0);
+    CHECK(difference(content(must(store.space("s"))), before) == "");
+    must(store.close());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("where files cannot be accessed directly checkpoints and backups are written and read", "[checkpoint]") {
+  const TemporaryDirectory directory;
+  FaultyFileSystem files;
+  files.refuse_direct();
+  check_without_direct_access(files, directory.path());
+}
+
+TEST_CASE("a file system in memory takes checkpoints and backups", "[checkpoint]") {
+  const TemporaryDirectory name;
+  const std::filesystem::path directory = std::filesystem::path("/dev/shm") / name.path().filename();
+  if (!std::filesystem::is_directory("/dev/shm")) {
+    WARN("no /dev/shm here");
+    return;
+  }
+  struct Removed {
+    const std::filesystem::path& directory;
+    ~Removed() { std::filesystem::remove_all(directory); }
+  } const removed{directory};
+  std::filesystem::create_directory(directory);
+  check_without_direct_access(base::posix_file_system(), directory);
 }

@@ -3,6 +3,7 @@
 // disk.
 
 #include "store/access.h"
+#include "tests/store/each_failure.h"
 #include "tests/store/operations.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
@@ -37,18 +38,6 @@ struct Disk {
 };
 
 LogIo each_io() { return GENERATE(from_range(every_log_io())); }
-
-struct Failure {
-  Call call;
-  Fault fault;
-};
-
-Failure each_failure() {
-  return GENERATE(values<Failure>({{Call::write, Fault::io_error},
-                                   {Call::write, Fault::no_space},
-                                   {Call::write, Fault::short_write},
-                                   {Call::sync, Fault::io_error}}));
-}
 
 std::string key_of(std::uint64_t i) { return "key" + std::to_string(i); }
 

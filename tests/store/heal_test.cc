@@ -3,6 +3,7 @@
 
 #include "checkpoint/manifest.h"
 #include "store/access.h"
+#include "tests/store/each_failure.h"
 #include "tests/store/patient.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
@@ -29,18 +30,6 @@ using namespace actable::test;
 namespace {
 
 constexpr std::size_t k_mib = std::size_t{1} << 20;
-
-struct Failure {
-  Call call;
-  Fault fault;
-};
-
-Failure each_failure() {
-  return GENERATE(values<Failure>({{Call::write, Fault::io_error},
-                                   {Call::write, Fault::no_space},
-                                   {Call::write, Fault::short_write},
-                                   {Call::sync, Fault::io_error}}));
-}
 
 }  // namespace
 

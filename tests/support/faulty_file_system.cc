@@ -24,8 +24,17 @@ class FaultyFileSystem::FaultyFile final : public base::File {
   FaultyFile(FaultyFileSystem& system, std::unique_ptr<File> below) : system_(system), below_(std::move(below)) {}
 
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
-    if (auto allowed = system_.pass(Call::read, "read", path()); !allowed) return std::unexpected(allowed.error());
+    if (auto allowed = system_.pass_read(path(), offset, into.size()); !allowed) {
+      return std::unexpected(allowed.error());
+    }
     return below_->read(offset, into);
+  }
+
+  Result<std::size_t> read_direct(std::uint64_t offset, std::span<std::byte> into) override {
+    if (auto allowed = system_.pass_read(path(), offset, into.size()); !allowed) {
+      return std::unexpected(allowed.error());
+    }
+    return below_->read_direct(offset, into);
   }
 
   Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
@@ -105,6 +114,26 @@ void FaultyFileSystem::cap_bytes_written(std::uint64_t bytes) {
   room_ = bytes;
 }
 
+void FaultyFileSystem::fail_reads(const std::string& name, std::uint64_t offset, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  unreadable_.push_back({name, offset, offset + bytes});
+}
+
+Result<void> FaultyFileSystem::pass_read(const std::filesystem::path& path, std::uint64_t offset, std::size_t bytes) {
+  if (auto allowed = pass(Call::read, "read", path); !allowed) return allowed;
+  const std::lock_guard lock(mutex_);
+  const bool unreadable = std::ranges::any_of(unreadable_, [&](const Unreadable& place) {
+    return path.filename() == place.name && offset < place.end && place.begin < offset + bytes;
+  });
+  if (unreadable) return injected(Fault::io_error, "read", path);
+  return {};
+}
+
+void FaultyFileSystem::refuse_direct() {
+  const std::lock_guard lock(mutex_);
+  direct_ = false;
+}
+
 void FaultyFileSystem::heal() {
   const std::lock_guard lock(mutex_);
   for (Orders& of : orders_) {
@@ -112,6 +141,8 @@ void FaultyFileSystem::heal() {
     of.delay = {};
   }
   room_.reset();
+  unreadable_.clear();
+  direct_ = true;
   changed_.notify_all();
 }
 
@@ -148,6 +179,10 @@ Result<void> FaultyFileSystem::pass(Call kind, const char* what, const std::file
 
 Result<std::unique_ptr<base::File>> FaultyFileSystem::open(const std::filesystem::path& path, base::OpenMode mode) {
   if (auto allowed = pass(Call::open, "open", path); !allowed) return std::unexpected(allowed.error());
+  {
+    const std::lock_guard lock(mutex_);
+    mode.direct = mode.direct && direct_;
+  }
   auto below = below_.open(path, mode);
   if (!below) return below;
   return std::make_unique<FaultyFile>(*this, std::move(*below));

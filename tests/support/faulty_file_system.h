@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace actable::test {
 
@@ -60,6 +62,13 @@ class FaultyFileSystem final : public base::FileSystem {
   /// later ones find what room that left.
   void cap_bytes_written(std::uint64_t bytes);
 
+  /// The disk cannot be read there, from now on: every read of a file of that name that
+  /// touches it fails as with `io_error`.
+  void fail_reads(const std::string& name, std::uint64_t offset, std::uint64_t bytes);
+
+  /// From now on files are opened as on a file system that has no `O_DIRECT`.
+  void refuse_direct();
+
   /// Takes back all orders. The counts go on.
   void heal();
 
@@ -88,6 +97,7 @@ class FaultyFileSystem final : public base::FileSystem {
 
   [[nodiscard]] Orders& orders(Call kind) { return orders_[static_cast<std::size_t>(kind)]; }
   [[nodiscard]] std::optional<Fault> begin(Call kind);
+  [[nodiscard]] Result<void> pass_read(const std::filesystem::path& path, std::uint64_t offset, std::size_t bytes);
   [[nodiscard]] std::size_t take_room(std::size_t bytes, std::size_t unit);
   [[nodiscard]] Result<void> pass(Call kind, const char* what, const std::filesystem::path& path);
 
@@ -96,6 +106,13 @@ class FaultyFileSystem final : public base::FileSystem {
   std::condition_variable changed_;
   std::array<Orders, k_calls> orders_;
   std::optional<std::uint64_t> room_;
+  struct Unreadable {
+    std::string name;
+    std::uint64_t begin;
+    std::uint64_t end;
+  };
+  std::vector<Unreadable> unreadable_;
+  bool direct_ = true;
 };
 
 /// Lets no call of a kind end, failed or not, as long as it lives. A log writes of

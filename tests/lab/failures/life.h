@@ -30,6 +30,13 @@ struct Moment {
   std::optional<History> before{};
 };
 
+/// What a result says, for those who ask.
+template <class T>
+std::optional<Error> error_of(Result<T>&& result) {
+  if (result) return std::nullopt;
+  return std::move(result).error();
+}
+
 /// The one user of a store whose calls or allocations fail. Knows what each of
 /// its calls came to, and holds the store to it at once: what was refused has
 /// changed nothing, what was done is there, and without a failure all is done.
@@ -86,8 +93,7 @@ class Client {
     bool wrote = true;
   };
 
-  template <class F>
-  [[nodiscard]] Came ask(std::string_view what, bool may_throw, F&& call);
+  [[nodiscard]] Came ask(std::string_view what, bool may_throw, const std::function<Came()>& call);
   void write(std::string_view what, const Key& key, std::optional<std::string> value, WriteOptions options,
              const std::function<Came(Space&)>& call);
   void finish(std::size_t write, const Key& key);
