@@ -19,8 +19,10 @@ namespace actable::lab::fuzz {
 namespace {
 
 // An array's elements are held as objects of 24 bytes, for which one byte of
-// input is enough.
-constexpr std::size_t k_memory_factor = 64;
+// input is enough. Up to four arrays or maps that are open, one in the other, may
+// each claim as many elements as there are bytes, a map's of 48. Where msgpack
+// takes memory for them it takes up to twice as much.
+constexpr std::size_t k_memory_factor = 2 * (24 + 4 * 48);
 constexpr std::size_t k_memory_bytes = 32 << 10;
 
 /// Read, written and read again, an identity is the same.
