@@ -39,6 +39,16 @@ using std::chrono::milliseconds;
   return "unknown";
 }
 
+[[nodiscard]] const char* name_of(CheckpointCompression compression) noexcept {
+  switch (compression) {
+    case CheckpointCompression::none:
+      return "none";
+    case CheckpointCompression::zstd:
+      return "zstd";
+  }
+  return "unknown";
+}
+
 [[nodiscard]] Document document_of(const LogStats& log) {
   return Map{{"io", log.io},
              {"registered_buffers", log.registered_buffers},
@@ -187,6 +197,8 @@ Document document_of(const Options& opened_with, const store::StoreCore::Tuning&
               option("checkpoint_log_bytes_min", opened_with.checkpoint_log_bytes_min),
               option("checkpoint_bytes_per_second", now.checkpoint_bytes_per_second, true),
               option("checkpoint_nice", opened_with.checkpoint_nice),
+              option("checkpoint_compression", name_of(opened_with.checkpoint_compression)),
+              option("checkpoint_compression_level", opened_with.checkpoint_compression_level),
               option("checkpoint_at_close", opened_with.checkpoint_at_close),
               option("create_if_missing", opened_with.create_if_missing),
               option("debug_socket", true),

@@ -52,7 +52,7 @@ Result<FileReader::Block> FileReader::block_at(std::uint64_t offset, std::uint64
   if (!block) return std::unexpected(block.error());
   const auto sum = whole_block_sum(*header, store_id_, block->bytes);
   if (!sum) return corrupt(offset, "the block is damaged");
-  if ((header->flags & ~std::uint32_t{BlockHeader::k_piece | BlockHeader::k_last_piece}) != 0) {
+  if ((header->flags & ~BlockHeader::k_known_flags) != 0) {
     return fail(ErrorCode::unsupported, path_.string() + ": offset " + std::to_string(offset) +
                                             ": a kind of block that this build does not know; "
                                             "open it with a newer version");
@@ -60,8 +60,20 @@ Result<FileReader::Block> FileReader::block_at(std::uint64_t offset, std::uint64
   return Block{*header, *std::move(block), *sum};
 }
 
+/// As it was before it was compressed.
+Result<std::span<const std::byte>> FileReader::payload_of(const Block& block, std::uint64_t offset) {
+  if ((block.header.flags & BlockHeader::k_compressed) == 0) return block.payload();
+  auto payload = decompressor_.decompress(block.payload());
+  if (!payload && payload.error().code == ErrorCode::corrupt) {
+    return corrupt(offset, "the block cannot be decompressed: " + payload.error().message);
+  }
+  return payload;
+}
+
 Result<void> FileReader::deliver(const Block& block, std::uint64_t offset, const Take& take) {
-  std::span<const std::byte> rest = block.payload();
+  auto payload = payload_of(block, offset);
+  if (!payload) return std::unexpected(std::move(payload.error()));
+  std::span<const std::byte> rest = *payload;
   const bool piece = (block.header.flags & BlockHeader::k_piece) != 0;
   if (piece) {
     pieces_.insert(pieces_.end(), rest.begin(), rest.end());

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/read_ahead.h"
+#include "checkpoint/compression.h"
 #include "checkpoint/manifest.h"
 
 #include <actable/result.h>
@@ -33,7 +34,7 @@ class FileReader {
   /// Delivers every record, in the order of the file. Fails with
   ///   corrupt   it is missing, or not as the manifest says: naming file, offset and what to
   ///             do; records may have been delivered
-  ///   io_error
+  ///   io_error, no_memory
   ///   or what `take` failed with
   [[nodiscard]] Result<void> read(const Take& take, const Passed& passed = {});
 
@@ -59,6 +60,7 @@ class FileReader {
   [[nodiscard]] std::unexpected<Error> not_the_one(std::uint64_t offset) const;
   [[nodiscard]] Result<Block> block_at(std::uint64_t offset, std::uint64_t number);
   [[nodiscard]] Result<base::FileView> bytes_at(std::uint64_t offset, std::size_t bytes);
+  [[nodiscard]] Result<std::span<const std::byte>> payload_of(const Block& block, std::uint64_t offset);
   [[nodiscard]] Result<void> deliver(const Block& block, std::uint64_t offset, const Take& take);
   [[nodiscard]] std::unexpected<Error> corrupt(std::uint64_t offset, const std::string& what) const;
 
@@ -72,6 +74,7 @@ class FileReader {
   std::vector<std::byte> window_;
   std::uint64_t window_begin_ = 0;
   std::uint64_t records_ = 0;
+  Decompressor decompressor_;
   // Of a record longer than a block, what has been read of it.
   std::vector<std::byte> pieces_;
 };

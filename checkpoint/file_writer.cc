@@ -10,15 +10,28 @@
 namespace actable::checkpoint {
 
 Result<std::unique_ptr<FileWriter>> FileWriter::create(base::FileSystem& files, const std::filesystem::path& directory,
-                                                       std::uint64_t number, std::uint64_t store_id) {
-  auto* const block = static_cast<std::byte*>(std::aligned_alloc(base::k_block_bytes, k_block_bytes_max));
-  std::unique_ptr<std::byte[], Free> memory(block);
-  if (block == nullptr) return base::failure(ErrorCode::no_memory, "no memory for a block of the checkpoint");
+                                                       std::uint64_t number, std::uint64_t store_id,
+                                                       Compression compression) {
+  std::unique_ptr<FileWriter> writer(new FileWriter(files, number, store_id));
+  const auto make_block = [](BlockMemory& memory) {
+    memory.reset(static_cast<std::byte*>(std::aligned_alloc(base::k_block_bytes, k_block_bytes_max)));
+    return memory != nullptr;
+  };
+  const bool compressed = compression.level != 0;
+  if (!make_block(writer->block_) || (compressed && !make_block(writer->compressed_))) {
+    return base::failure(ErrorCode::no_memory, "no memory for a block of the checkpoint");
+  }
+  if (compressed) {
+    auto compressor = Compressor::create(compression.level);
+    if (!compressor) return std::unexpected(std::move(compressor.error()));
+    writer->compressor_ = *std::move(compressor);
+  }
   auto file = files.open(directory / file_name(number), {.create = true, .write = true, .direct = true});
   if (!file) return std::unexpected(file.error());
+  writer->file_ = *std::move(file);
   // A file that no manifest names.
   ACTABLE_FAIL_POINT("checkpoint.file.created");
-  return std::unique_ptr<FileWriter>(new FileWriter(files, std::move(*file), memory.release(), number, store_id));
+  return writer;
 }
 
 Result<void> FileWriter::append(std::span<const std::byte> record, Seq seq) {
@@ -50,14 +63,27 @@ Result<void> FileWriter::append_in_pieces(std::span<const std::byte> record) {
   return {};
 }
 
+/// How long the payload is that was made of the block's, where that saves a block of the
+/// file system.
+Result<std::optional<std::size_t>> FileWriter::compress() {
+  const std::size_t room = block_bytes(payload_bytes_) - base::k_block_bytes;
+  if (!compressor_ || room == 0) return std::nullopt;
+  return compressor_->compress(std::span(block_.get() + k_block_header_bytes, payload_bytes_),
+                               std::span(compressed_.get() + k_block_header_bytes, room - k_block_header_bytes));
+}
+
 Result<void> FileWriter::write_block(std::uint32_t flags) {
-  const std::size_t bytes = block_bytes(payload_bytes_);
-  const auto block = std::span(block_.get(), bytes);
-  std::ranges::fill(block.subspan(k_block_header_bytes + payload_bytes_), std::byte{0});
+  auto compressed = compress();
+  if (!compressed) return std::unexpected(std::move(compressed.error()));
+  if (*compressed) flags |= BlockHeader::k_compressed;
+  const std::size_t payload_bytes = compressed->value_or(payload_bytes_);
+  const std::size_t bytes = block_bytes(payload_bytes);
+  const auto block = std::span(*compressed ? compressed_.get() : block_.get(), bytes);
+  std::ranges::fill(block.subspan(k_block_header_bytes + payload_bytes), std::byte{0});
   const std::uint64_t sum = seal_block({.flags = flags,
                                         .file_number = entry_.number,
                                         .number = entry_.blocks,
-                                        .payload_bytes = static_cast<std::uint32_t>(payload_bytes_),
+                                        .payload_bytes = static_cast<std::uint32_t>(payload_bytes),
                                         .records = records_},
                                        store_id_, block);
   if (auto written = file_->write(entry_.bytes, block); !written) return written;

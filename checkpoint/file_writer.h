@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file.h"
+#include "checkpoint/compression.h"
 #include "checkpoint/manifest.h"
 
 #include <actable/result.h>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 
 namespace actable::checkpoint {
@@ -22,10 +24,11 @@ class FileWriter {
   /// Creates the file, which is not there. Fails with io_error, or no_memory.
   [[nodiscard]] static Result<std::unique_ptr<FileWriter>> create(base::FileSystem& files,
                                                                   const std::filesystem::path& directory,
-                                                                  std::uint64_t number, std::uint64_t store_id);
+                                                                  std::uint64_t number, std::uint64_t store_id,
+                                                                  Compression compression = {});
 
   /// Takes an encoded record numbered `seq`; writes blocks as they become full.
-  /// Fails with io_error: the file is good for nothing then.
+  /// Fails with io_error, or no_memory: the file is good for nothing then.
   [[nodiscard]] Result<void> append(std::span<const std::byte> record, Seq seq);
 
   /// Writes what is left, and syncs file and name. Fails as `append`.
@@ -39,21 +42,26 @@ class FileWriter {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
   };
 
-  FileWriter(base::FileSystem& files, std::unique_ptr<base::File> file, std::byte* block, std::uint64_t number,
-             std::uint64_t store_id)
-      : files_(files), file_(std::move(file)), block_(block), store_id_(store_id) {
+  using BlockMemory = std::unique_ptr<std::byte[], Free>;
+
+  FileWriter(base::FileSystem& files, std::uint64_t number, std::uint64_t store_id)
+      : files_(files), store_id_(store_id) {
     entry_.number = number;
   }
 
   [[nodiscard]] Result<void> append_in_pieces(std::span<const std::byte> record);
+  [[nodiscard]] Result<std::optional<std::size_t>> compress();
   [[nodiscard]] Result<void> write_block(std::uint32_t flags);
 
   base::FileSystem& files_;
   std::unique_ptr<base::File> file_;
   // Header and payload of the block to be written next.
-  std::unique_ptr<std::byte[], Free> block_;
+  BlockMemory block_;
   std::size_t payload_bytes_ = 0;
   std::uint32_t records_ = 0;
+  // Where blocks are compressed, and what they are written from then.
+  std::optional<Compressor> compressor_;
+  BlockMemory compressed_;
   const std::uint64_t store_id_;
   FileEntry entry_;
 };

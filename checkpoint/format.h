@@ -43,12 +43,17 @@ struct BlockHeader {
     k_piece = 1,
     /// And its last one.
     k_last_piece = 2,
+    /// The payload is compressed (checkpoint/compression.h): what else is said of a
+    /// payload is said of the one that it was made of.
+    k_compressed = 4,
   };
+  static constexpr std::uint32_t k_known_flags = k_piece | k_last_piece | k_compressed;
   std::uint32_t flags = 0;
   /// Of the file: blocks of two files never mix.
   std::uint64_t file_number = 0;
   /// From 0, without gaps.
   std::uint64_t number = 0;
+  /// As it is in the file.
   std::uint32_t payload_bytes = 0;
   /// Of a record in pieces, its last piece counts 1.
   std::uint32_t records = 0;

@@ -14,7 +14,7 @@ die() { printf '%s: %s\n' "$me" "$*" >&2; exit 1; }
 # The libraries are wanted as Debian packages; a tool is fine from anywhere.
 # Each tool as COMMAND:PACKAGE.
 tool_packages=(g++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config)
-library_packages=(liburing-dev libxxhash-dev libmsgpack-cxx-dev libcli11-dev libedit-dev nlohmann-json3-dev)
+library_packages=(liburing-dev libzstd-dev libxxhash-dev libmsgpack-cxx-dev libcli11-dev libedit-dev nlohmann-json3-dev)
 # Nice to have: installed along with something that is missing, never asked for alone.
 wished_packages=(ccache)
 

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "checkpoint/compression.h"
 #include "shell/interrupt.h"
 #include "shell/salvage.h"
 
@@ -34,6 +35,7 @@ class CheckpointSalvage::Blocks {
   struct Block {
     BlockHeader header;
     std::uint64_t offset;
+    // As it was before it was compressed; valid until the next one is asked for.
     std::span<const std::byte> payload;
     // Bytes before it that are no whole block, and whether blocks are missing there.
     std::uint64_t skipped;
@@ -52,11 +54,13 @@ class CheckpointSalvage::Blocks {
       const auto header = checkpoint::decode_block_header(there);
       if (!header || header->file_number != number_ || header->number < expected_) continue;
       if (!checkpoint::whole_block_sum(*header, store_id_, there)) continue;
+      auto payload = payload_of(*header, there.subspan(checkpoint::k_block_header_bytes, header->payload_bytes));
+      if (!payload && payload.error().code != ErrorCode::corrupt) return std::unexpected(std::move(payload.error()));
+      if (!payload) continue;
       const std::uint64_t skipped = at_ - begin;
       const bool gap = skipped != 0 || header->number != expected_;
       expected_ = header->number + 1;
-      const Block block{*header, at_, there.subspan(checkpoint::k_block_header_bytes, header->payload_bytes), skipped,
-                        gap};
+      const Block block{*header, at_, *payload, skipped, gap};
       at_ += checkpoint::block_bytes(header->payload_bytes);
       return block;
     }
@@ -66,11 +70,20 @@ class CheckpointSalvage::Blocks {
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
 
  private:
+  /// A kind that is not known is for the caller to refuse.
+  [[nodiscard]] Result<std::span<const std::byte>> payload_of(const BlockHeader& header,
+                                                              std::span<const std::byte> stored) {
+    const bool known = (header.flags & ~BlockHeader::k_known_flags) == 0;
+    if (!known || (header.flags & BlockHeader::k_compressed) == 0) return stored;
+    return decompressor_.decompress(stored);
+  }
+
   base::File& file_;
   const std::uint64_t bytes_;
   const std::uint64_t number_;
   const std::uint64_t store_id_;
   std::vector<std::byte> buffer_;
+  checkpoint::Decompressor decompressor_;
   std::uint64_t at_ = 0;
   std::uint64_t skipped_ = 0;
   std::uint64_t expected_ = 0;
@@ -218,10 +231,11 @@ Got<std::uint64_t> CheckpointSalvage::read(Blocks& blocks, const checkpoint::Fil
   std::uint64_t records = 0;
   while (true) {
     const auto next = blocks.next();
+    if (!next && next.error().code == ErrorCode::no_memory) return failed(next.error());
     if (!next) return cannot_read(next.error());
     if (!*next) return records;
     const auto& [header, offset, payload, skipped, gap] = **next;
-    if ((header.flags & ~std::uint32_t{BlockHeader::k_piece | BlockHeader::k_last_piece}) != 0) {
+    if ((header.flags & ~BlockHeader::k_known_flags) != 0) {
       return failed((directory_ / checkpoint::file_name(entry.number)).string() +
                         ": has a kind of block of a newer version: use its actable-shell",
                     k_status_not_asked);

@@ -313,22 +313,29 @@ Result<bool> Checkpointer::gather(ThreadContext& context, SpaceCore& space) {
 Result<void> Checkpointer::write_gathered() {
   if (gathered_.empty()) return {};
   if (part_.file == nullptr) {
-    auto file =
-        checkpoint::FileWriter::create(files_, store_.options().directory, take_file_number(), manifest_.store_id);
+    auto file = checkpoint::FileWriter::create(files_, store_.options().directory, take_file_number(),
+                                               manifest_.store_id, checkpoint::Compression::of(store_.options()));
     if (!file) return std::unexpected(std::move(file.error()));
     part_.file = std::move(*file);
   }
   const std::uint64_t before = part_.file->written_bytes();
   if (auto appended = gathered_.append_to(*part_.file); !appended) return appended;
   // What is still to be written out is soon.
-  pace_.spent(gathered_.bytes(), rate_.load(std::memory_order_relaxed), base::Clock::now());
+  if (!compresses()) pace_.spent(gathered_.bytes(), rate_.load(std::memory_order_relaxed), base::Clock::now());
   account_written(before);
   return {};
 }
 
+bool Checkpointer::compresses() const noexcept {
+  return store_.options().checkpoint_compression != CheckpointCompression::none;
+}
+
 void Checkpointer::account_written(std::uint64_t before) {
+  const std::uint64_t written = part_.file->written_bytes() - before;
+  // What a record takes is known when its block has been compressed.
+  if (compresses()) pace_.spent(written, rate_.load(std::memory_order_relaxed), base::Clock::now());
   const std::lock_guard lock(told_mutex_);
-  told_.written_bytes += part_.file->written_bytes() - before;
+  told_.written_bytes += written;
 }
 
 Result<Checkpointed> Checkpointer::cover(wal::Log& log) {

@@ -205,6 +205,7 @@ class Checkpointer {
   [[nodiscard]] Result<Checkpointed> cut(wal::Log& log);
   [[nodiscard]] bool keep_pace() noexcept;
   [[nodiscard]] Result<Checkpointed> walk(ThreadContext& context);
+  [[nodiscard]] bool compresses() const noexcept;
   void account_written(std::uint64_t before);
   [[nodiscard]] Seq newest_logged() const;
   [[nodiscard]] Result<bool> gather(ThreadContext& context, SpaceCore& space);

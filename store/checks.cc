@@ -44,7 +44,17 @@ Result<void> check_checkpoint_options(const Options& options) {
   if (options.checkpoint_nice < 0 || options.checkpoint_nice > 19) {
     return out_of_range("checkpoint_nice", std::to_string(options.checkpoint_nice), "from 0 to 19");
   }
-  return {};
+  const int level = options.checkpoint_compression_level;
+  if (level < 1 || level > 19) {
+    return out_of_range("checkpoint_compression_level", std::to_string(level), "from 1 to 19");
+  }
+  switch (options.checkpoint_compression) {
+    case CheckpointCompression::none:
+    case CheckpointCompression::zstd:
+      return {};
+  }
+  return out_of_range("checkpoint_compression", std::to_string(static_cast<int>(options.checkpoint_compression)),
+                      "one of CheckpointCompression's values");
 }
 
 }  // namespace

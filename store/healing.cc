@@ -155,7 +155,8 @@ Result<void> Healing::append_gathered() {
   if (file_ == nullptr) {
     const std::uint64_t number = checkpointer_.take_file_number();
     made_.reserve(made_.size() + 1);
-    auto file = checkpoint::FileWriter::create(files_, store_.options().directory, number, manifest_.store_id);
+    auto file = checkpoint::FileWriter::create(files_, store_.options().directory, number, manifest_.store_id,
+                                               checkpoint::Compression::of(store_.options()));
     if (!file) return std::unexpected(std::move(file.error()));
     file_ = *std::move(file);
     made_.push_back(number);

@@ -51,6 +51,14 @@ enum class LogIo {
   pwrite,
 };
 
+/// What a checkpoint's files look like.
+enum class CheckpointCompression {
+  /// Records as they are.
+  none,
+  /// Compressed by zstd, where that makes a file shorter.
+  zstd,
+};
+
 /// How far the opening of a store has come.
 struct RecoveryProgress {
   /// Of the checkpoint's and the log's files. Grows from one report to the next.
@@ -125,7 +133,7 @@ struct Options {
   std::chrono::milliseconds checkpoint_interval{300'000};
 
   /// And as soon as the log has so many hundredths of what a checkpoint of the data
-  /// takes (10 to 100'000; 0: never for that reason), but not below
+  /// takes without compression (10 to 100'000; 0: never for that reason), but not below
   /// `checkpoint_log_bytes_min`. Data, log and what comes to the log while a checkpoint
   /// is written lie on disk together: with 50 that is 1.5 times the data and that third
   /// part. With more a store that is overwritten all the time writes less: of each byte
@@ -146,6 +154,15 @@ struct Options {
   /// each busy thread, and a whole processor where one is free. More takes less from the
   /// others, and longer.
   int checkpoint_nice = 5;
+
+  /// Whether checkpoints are compressed, those of `Store::heal` too. It saves disk, and
+  /// costs whoever writes a checkpoint processor time. Any store reads both kinds, whatever
+  /// is said here; a checkpoint that is there stays as it was written.
+  CheckpointCompression checkpoint_compression = CheckpointCompression::none;
+
+  /// How much time zstd takes to save disk (1 to 19): more is shorter and slower.
+  /// docs/measurements.md has figures.
+  int checkpoint_compression_level = 1;
 
   /// Write a checkpoint when the store is closed, if anything was written since the last
   /// one: the next opening reads no log. Closing takes as long as that.

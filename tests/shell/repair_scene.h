@@ -1,5 +1,6 @@
 #pragma once
 
+#include "checkpoint/compression.h"
 #include "checkpoint/format.h"
 #include "shell/repair.h"
 #include "tests/support/catch.h"
@@ -162,9 +163,11 @@ inline std::vector<Seq> cuts_behind(const std::vector<Frame>& frames, const Fram
 
 /// A store with a checkpoint of several blocks, whose log does not begin with the
 /// store any more, and writes behind it.
-inline Content make_large(const fs::path& directory) {
+inline Content make_large(const fs::path& directory, CheckpointCompression compression = CheckpointCompression::none) {
   Random random(seed());
-  Store store = must(Store::open(options_in(directory)));
+  Options options = options_in(directory);
+  options.checkpoint_compression = compression;
+  Store store = must(Store::open(options));
   Space space = must(store.space("large"));
   const std::string filler(2'000, 'x');
   for (int round = 0; round < 2; ++round) {
@@ -183,6 +186,7 @@ inline Content make_large(const fs::path& directory) {
 struct Block {
   std::uint64_t offset;
   std::uint64_t bytes;
+  checkpoint::BlockHeader header;
   std::vector<std::string> keys;
 };
 
@@ -191,12 +195,14 @@ inline std::vector<Block> blocks_of(const fs::path& file) {
   read << std::ifstream(file, std::ios::binary).rdbuf();
   const std::string bytes = read.str();
   std::vector<Block> blocks;
+  checkpoint::Decompressor decompressor;
   for (std::uint64_t at = 0; at < bytes.size();) {
     const auto rest = std::as_bytes(std::span(bytes)).subspan(static_cast<std::size_t>(at));
     const auto header = checkpoint::decode_block_header(rest);
     expect(header.has_value(), "a block");
-    blocks.push_back({at, checkpoint::block_bytes(header->payload_bytes), {}});
+    blocks.push_back({at, checkpoint::block_bytes(header->payload_bytes), *header, {}});
     auto payload = rest.subspan(checkpoint::k_block_header_bytes, header->payload_bytes);
+    if ((header->flags & checkpoint::BlockHeader::k_compressed) != 0) payload = must(decompressor.decompress(payload));
     while (const auto record = checkpoint::take_record(payload)) blocks.back().keys.emplace_back(record->key);
     at += blocks.back().bytes;
   }

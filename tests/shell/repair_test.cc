@@ -154,14 +154,35 @@ TEST_CASE("a dropped space stays dropped", "[repair]") {
   CHECK(found.content.contains("small"));
 }
 
+namespace {
+
+/// Whatever is in the block, its checksum is right.
+void seal_again(const fs::path& file, const Block& block) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(block.bytes));
+  std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
+  stream.seekg(static_cast<std::streamoff>(block.offset));
+  stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  checkpoint::seal_block(block.header, block.header.store_id, bytes);
+  stream.seekp(static_cast<std::streamoff>(block.offset));
+  stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+}  // namespace
+
 TEST_CASE("a damaged block of a checkpoint loses its keys, and the blocks behind it are read", "[repair]") {
   const TemporaryDirectory directory;
-  const Content expected = make_large(directory / "store");
+  const auto compression = GENERATE(CheckpointCompression::none, CheckpointCompression::zstd);
+  const Content expected = make_large(directory / "store", compression);
   const fs::path file = checkpoint_file_of(directory / "store");
   const auto blocks = blocks_of(file);
   REQUIRE(blocks.size() >= 3);
-  const bool header = GENERATE(false, true);
-  flip_byte(file, blocks[1].offset + (header ? 1 : 5'000));
+  REQUIRE((blocks[1].header.flags == checkpoint::BlockHeader::k_compressed) ==
+          (compression == CheckpointCompression::zstd));
+  // Of the header, or of what is behind it; or a frame that is damaged, though no checksum says so.
+  const std::string damage = GENERATE("header", "payload", "sealed");
+  if (damage == "sealed" && compression == CheckpointCompression::none) return;
+  flip_byte(file, blocks[1].offset + (damage == "header" ? 1 : checkpoint::k_block_header_bytes + 2));
+  if (damage == "sealed") seal_again(file, blocks[1]);
   const Repaired found = repaired(directory / "store", directory / "new");
   CHECK(found.lost);
   CHECK(texts_of(found.damages) ==
@@ -169,6 +190,20 @@ TEST_CASE("a damaged block of a checkpoint loses its keys, and the blocks behind
               std::to_string(blocks[1].bytes) + " blocks of the checkpoint: damaged records " +
               std::to_string(blocks[1].keys.size())});
   check_content(found, expected, blocks[1].keys);
+}
+
+TEST_CASE("a block of a kind that this build does not know is not repaired", "[repair]") {
+  const TemporaryDirectory directory;
+  (void)make_large(directory / "store", CheckpointCompression::zstd);
+  const fs::path file = checkpoint_file_of(directory / "store");
+  Block block = blocks_of(file).front();
+  block.header.flags |= 8;
+  seal_again(file, block);
+  const auto files = must_have(StoreFiles::open(directory / "store"));
+  Repair repair(*files, directory / "new");
+  const auto refused = repair.run();
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, ContainsSubstring("has a kind of block of a newer version"));
 }
 
 TEST_CASE("a file of the checkpoint that is gone, or shorter, loses what was in it", "[repair]") {

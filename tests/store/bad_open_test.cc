@@ -50,6 +50,15 @@ std::vector<BadOption> every_bad_option() {
       {"write_deadline", "1 h + 1 ms", [](Options& o) { o.write_deadline = 1h + 1ms; }},
       {"log_nice", "-21", [](Options& o) { o.log_nice = -21; }},
       {"log_nice", "1", [](Options& o) { o.log_nice = 1; }},
+      {"checkpoint_compression", "5",
+       [](Options& o) { o.checkpoint_compression = static_cast<CheckpointCompression>(5); }},
+      {"checkpoint_compression_level", "0", [](Options& o) { o.checkpoint_compression_level = 0; }},
+      {"checkpoint_compression_level", "20", [](Options& o) { o.checkpoint_compression_level = 20; }},
+      {"checkpoint_compression_level", "-5",
+       [](Options& o) {
+         o.checkpoint_compression = CheckpointCompression::zstd;
+         o.checkpoint_compression_level = -5;
+       }},
       {"retired_bytes", "1 MiB - 1", [](Options& o) { o.retired_bytes = k_mib - 1; }},
       {"retired_bytes", "64 GiB + 1", [](Options& o) { o.retired_bytes = 64 * k_gib + 1; }},
   };

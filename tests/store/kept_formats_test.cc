@@ -1,6 +1,7 @@
 // Files as released versions wrote them are opened by this one. tests/kept has a
-// directory for each version that changed a format: a store, a backup of it, which
-// formats they have, and how long each file was before the zeros at its end were cut.
+// directory for each version that changed a format: a store, a backup of it, a store
+// whose checkpoint is compressed, which formats they have, and how long each file was before the zeros at its end were
+// cut.
 //
 // For a new format: `test_store_formats "[.keep]"` makes the directory of the version that
 // is being built.
@@ -125,7 +126,7 @@ TEST_CASE("files of every version that was released are opened, and written on")
   for (const auto& version : fs::directory_iterator(k_kept)) {
     INFO(version.path());
     kept_now = kept_now || read(version.path() / "FORMATS") == formats_now();
-    for (const char* part : {"store", "backup"}) {
+    for (const char* part : {"store", "backup", "compressed"}) {
       INFO(part);
       const TemporaryDirectory directory;
       const fs::path files = directory / part;
@@ -160,7 +161,15 @@ TEST_CASE("keeps files as this version writes them", "[.keep]") {
     must(store.backup(directory / "backup"));
     must(store.close());
   }
+  {
+    Options options = options_in(directory / "compressed");
+    options.checkpoint_compression = CheckpointCompression::zstd;
+    Store store = must(Store::open(options));
+    write_all(store, true);
+    must(store.close());
+  }
   keep(directory / "store", kept / "store");
+  keep(directory / "compressed", kept / "compressed");
   keep(directory / "backup", kept / "backup");
   write(kept / "FORMATS", formats_now());
 }

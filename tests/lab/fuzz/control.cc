@@ -1,7 +1,8 @@
 // What the store writes about itself: STORE, the catalog's values, a checkpoint's manifest
-// and a backup's record. The first byte of the input says which.
+// and a backup's record; and what it compresses. The first byte of the input says which.
 
 #include "base/bytes.h"
+#include "checkpoint/compression.h"
 #include "checkpoint/manifest.h"
 #include "store/backup_record.h"
 #include "store/catalog.h"
@@ -82,6 +83,18 @@ void check_backup(std::span<const std::byte> bytes) {
          "a backup's record does not come back as it was written");
 }
 
+/// What is said to be a compressed payload is refused, or is one, whatever it claims.
+void check_compressed(std::span<const std::byte> bytes) {
+  // Of zstd's, beside the payload.
+  constexpr std::size_t k_context_bytes = 256 << 10;
+  const MemoryMeter meter;
+  checkpoint::Decompressor decompressor;
+  const auto payload = decompressor.decompress(bytes);
+  meter.expect_within(0, 0, checkpoint::k_payload_bytes_max + k_context_bytes);
+  if (!payload) return expect(test::outcome(payload) == "corrupt", test::message(payload));
+  expect(!payload->empty() && payload->size() <= checkpoint::k_payload_bytes_max, "a payload that no block has");
+}
+
 /// A space's number, encoded and decoded again, is the same.
 void check_catalog(std::string_view bytes) {
   const MemoryMeter meter;
@@ -97,15 +110,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace actable::lab::fuzz;
   if (size == 0) return 0;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
-  if (data[0] % 4 == 1) {
+  if (data[0] % 5 == 1) {
     check_catalog(actable::base::as_text(bytes));
+    return 0;
+  }
+  if (data[0] % 5 == 4) {
+    check_compressed(bytes);
     return 0;
   }
   Bytes record(bytes.begin(), bytes.end());
   if (target_repairs(size)) repair_identity(record);
-  if (data[0] % 4 == 0) check_identity(record);
-  if (data[0] % 4 == 2) check_manifest(record);
-  if (data[0] % 4 == 3) check_backup(record);
+  if (data[0] % 5 == 0) check_identity(record);
+  if (data[0] % 5 == 2) check_manifest(record);
+  if (data[0] % 5 == 3) check_backup(record);
   return 0;
 }
 
@@ -114,7 +131,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   using namespace actable::lab::fuzz;
   size = LLVMFuzzerMutate(data, size, size_max);
   actable::test::Random random(seed);
-  if (size == 0 || data[0] % 4 == 1 || random.one_in(8)) return size;
+  if (size == 0 || data[0] % 5 == 1 || data[0] % 5 == 4 || random.one_in(8)) return size;
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
   Bytes identity(bytes.begin(), bytes.end());
   repair_identity(identity);

@@ -1,5 +1,6 @@
 // Writes the corpus: `fuzz_seeds DIRECTORY`. The logs are real ones.
 
+#include "checkpoint/compression.h"
 #include "checkpoint/manifest.h"
 #include "debug/protocol.h"
 #include "store/backup_record.h"
@@ -65,6 +66,11 @@ void add_records(const Corpus& corpus) {
   manifest.files = {{3, 8192, 2, 20, 150, 0xabcdef}};
   manifest.spaces = {{0, "", 2}, {4, "users", 18}};
   if (checkpoint::write_manifest(disk, "/simulated", manifest).error) throw std::runtime_error("no manifest");
+  const std::string payload = "a payload, a payload, a payload with a few words, and a payload";
+  Bytes frame(payload.size());
+  auto compressor = test::must(checkpoint::Compressor::create(1));
+  frame.resize(*test::must(compressor.compress(std::as_bytes(std::span(payload)), frame)));
+  corpus.add("control", "compressed", "\4"s + text(frame));
   corpus.add("control", "manifest", "\2"s + text(disk.bytes(checkpoint::k_manifest_file)));
   const store::BackupRecord record{
       .store_id = 77, .complete = true, .cut = 400, .files = manifest.files, .segments = {{7, 65'536, 0xfedcba}}};

@@ -34,6 +34,8 @@ Options options() {
   options.segment_bytes = std::uint64_t{64} << 10;
   options.checkpoint_interval = std::chrono::milliseconds(0);
   options.checkpoint_log_percent = 0;
+  // Only the block with the long value is one that this makes shorter.
+  options.checkpoint_compression = CheckpointCompression::zstd;
   return options;
 }
 
@@ -87,6 +89,7 @@ class SmallCheckpoint {
       }
     };
     scribble(80);
+    must(must(store.space("events")).put("long", std::string(5'000, 'l')));
     must(store.checkpoint());
     scribble(40);
     must(store.checkpoint());
@@ -99,6 +102,7 @@ class SmallCheckpoint {
       if (name == checkpoint::k_manifest_file || name.starts_with(checkpoint::k_file_prefix)) names_.push_back(name);
     }
     require(names_.size() >= 4, "a small checkpoint has fewer files than it should");
+    require(compressed_blocks() == 1, "a small checkpoint has other than one compressed block");
     read_ = must(read_back(*disk_, store_id_));
     require(!read_.empty(), "a small checkpoint holds nothing");
     const auto copy = disk_->killed();
@@ -130,6 +134,18 @@ class SmallCheckpoint {
   }
 
  private:
+  [[nodiscard]] int compressed_blocks() const {
+    int blocks = 0;
+    for (const std::string& name : names_) {
+      const auto& bytes = disk_->bytes(name);
+      for (std::size_t at = 0; at < bytes.size(); at += base::k_block_bytes) {
+        const auto header = checkpoint::decode_block_header(std::span(bytes).subspan(at));
+        if (header && (header->flags & checkpoint::BlockHeader::k_compressed) != 0) ++blocks;
+      }
+    }
+    return blocks;
+  }
+
   [[nodiscard]] std::string store_holds(SimulatedDisk& disk) const {
     Store store = must(store::Access::open_unchecked(options(), disk));
     return keys_of(store) == keys_ ? "" : "other content";
