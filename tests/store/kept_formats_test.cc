@@ -1,7 +1,7 @@
 // Files as released versions wrote them are opened by this one. tests/kept has a
 // directory for each version that changed a format: a store, a backup of it, a store
-// whose checkpoint is compressed, which formats they have, and how long each file was before the zeros at its end were
-// cut.
+// whose checkpoint is compressed, which formats they have, and how long each file was
+// before the zeros at its end were cut.
 //
 // For a new format: `test_store_formats "[.keep]"` makes the directory of the version that
 // is being built.

@@ -66,10 +66,11 @@ void add_records(const Corpus& corpus) {
   manifest.files = {{3, 8192, 2, 20, 150, 0xabcdef}};
   manifest.spaces = {{0, "", 2}, {4, "users", 18}};
   if (checkpoint::write_manifest(disk, "/simulated", manifest).error) throw std::runtime_error("no manifest");
-  const std::string payload = "a payload, a payload, a payload with a few words, and a payload";
+  std::string payload;
+  for (int i = 0; i < 20; ++i) payload += "a payload with a few words, ";
   Bytes frame(payload.size());
   auto compressor = test::must(checkpoint::Compressor::create(1));
-  frame.resize(*test::must(compressor.compress(std::as_bytes(std::span(payload)), frame)));
+  frame.resize(test::must(compressor.compress(std::as_bytes(std::span(payload)), frame)).value());
   corpus.add("control", "compressed", "\4"s + text(frame));
   corpus.add("control", "manifest", "\2"s + text(disk.bytes(checkpoint::k_manifest_file)));
   const store::BackupRecord record{
