@@ -105,7 +105,7 @@ class Replay {
     end_.records_applied = delivery_.applied();
     end_.records_discarded += pending_.discard(end_.cut);
     end_.numbers_end = std::max({end_.numbers_end, end_.cut, pending_.seq_max() + 1});
-    if (end_.era > k_era_max || end_.next_frame > k_frame_number_max || end_.numbers_end > k_opening_seq_max) {
+    if (end_.era > k_opening_era_max || end_.next_frame > k_frame_number_max || end_.numbers_end > k_opening_seq_max) {
       return corrupt(current_, offset_, "the log's numbers are higher than those of any store");
     }
     return std::move(end_);
@@ -123,7 +123,7 @@ class Replay {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       // Of a broken one all is 0.
       const SegmentHeader& header = segments_[i].header;
-      if (header.era > k_era_max || header.first_frame > k_frame_number_max ||
+      if (header.era > k_opening_era_max || header.first_frame > k_frame_number_max ||
           header.generation >> k_generation_bits > header.era) {
         return corrupt(i, 0, "impossible segment header");
       }

@@ -268,12 +268,27 @@ std::string open_with_generation(std::uint64_t generation, std::uint64_t era) {
 
 std::string open_with_cut(Seq cut) { return open_with({1, 1, 1, 1}, {FrameHeader::k_recovery, 1, 1, 1, cut}); }
 
+TEST_CASE("a file that is no part of the log has an era that no store comes to: it is refused") {
+  const SegmentHeader log{1, 1, 1, 1};
+  for (const auto& [era, due] : {std::pair{k_opening_era_max, "ok"}, {k_opening_era_max + 1, "corrupt"}}) {
+    INFO("era " << era);
+    SimulatedDisk disk;
+    put_identity(disk, log);
+    put_segment(disk, log, {{{FrameHeader::k_recovery, 1, 1, 1, base::first_seq_of(1)}}});
+    put_segment(disk, {2, 100, era, 2}, {});
+    const std::uint64_t changes = disk.changes();
+    CHECK(outcome(Life::begin(disk, k_options)) == due);
+    CHECK((disk.changes() == changes) == (due == std::string_view("corrupt")));
+  }
+}
+
 TEST_CASE("numbers that no store comes to are refused: what follows them would not fit") {
   constexpr std::uint64_t k_highest = ~std::uint64_t{0};
   CHECK(open_with_era(1, 1) == "ok");
-  CHECK(open_with_era(1, k_era_max) == "ok");
-  CHECK(open_with_era(k_era_max, k_era_max) == "ok");
-  for (const std::uint64_t era : {k_era_max + 1, std::uint64_t{1} << 32, k_highest - 1, k_highest}) {
+  CHECK(open_with_era(1, k_opening_era_max) == "ok");
+  CHECK(open_with_era(k_opening_era_max, k_opening_era_max) == "ok");
+  for (const std::uint64_t era :
+       {k_opening_era_max + 1, k_era_max, k_era_max + 1, std::uint64_t{1} << 32, k_highest - 1, k_highest}) {
     INFO("era " << era);
     CHECK(open_with_era(1, era) == "corrupt");
     CHECK(open_with_era(era, era) == "corrupt");
