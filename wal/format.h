@@ -23,7 +23,8 @@ inline constexpr std::uint32_t k_format_version = 1;
 /// What a log that is opened may hold at most; no store comes near it. Above
 /// them what the next life writes might not fit its fields.
 inline constexpr std::uint64_t k_era_max = (std::uint64_t{1} << 31) - 1;
-/// No store is opened that has seen a higher one: a life takes one, and one for each healing.
+/// In any file of it, spare ones too: the next life takes an era above them, and one more
+/// for each healing.
 inline constexpr std::uint64_t k_opening_era_max = k_era_max - (std::uint64_t{1} << 20);
 inline constexpr std::uint64_t k_frame_number_max = std::uint64_t{1} << 62;
 inline constexpr Seq k_opening_seq_max = Seq{1} << 61;
