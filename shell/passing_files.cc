@@ -16,10 +16,6 @@ using actable::ErrorCode;
 using actable::Result;
 using Holes = PassingFiles::Holes;
 
-[[nodiscard]] std::unexpected<actable::Error> refused() {
-  return actable::fail(ErrorCode::unsupported, "what is left of a store is for reading only");
-}
-
 /// Whether any of these bytes are in one.
 [[nodiscard]] bool in_hole(const Holes& holes, std::uint64_t begin, std::uint64_t end) {
   const auto behind = holes.lower_bound(end);
@@ -41,7 +37,7 @@ void add_block(Holes& holes, std::uint64_t begin) {
 }
 
 /// Thread safety: *confined*.
-class PassingFile final : public base::File {
+class PassingFile final : public UnchangeableFile {
  public:
   PassingFile(std::unique_ptr<base::File> below, std::uint64_t bytes, Holes& holes)
       : below_(std::move(below)), bytes_(bytes), holes_(holes) {}
@@ -56,11 +52,7 @@ class PassingFile final : public base::File {
         into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), bytes_ - std::min(offset, bytes_)))));
   }
 
-  Result<void> write(std::uint64_t, std::span<const std::byte>) override { return refused(); }
-  Result<void> sync() override { return refused(); }
-  Result<void> allocate(std::uint64_t) override { return refused(); }
   Result<std::uint64_t> size() override { return bytes_; }
-  [[nodiscard]] bool direct() const noexcept override { return false; }
   [[nodiscard]] int descriptor() const noexcept override { return -1; }
   [[nodiscard]] const fs::path& path() const noexcept override { return below_->path(); }
 
@@ -100,12 +92,5 @@ Result<std::unique_ptr<base::File>> PassingFiles::open(const fs::path& path, bas
 }
 
 Result<std::vector<std::string>> PassingFiles::list(const fs::path& directory) { return below_.list(directory); }
-
-Result<void> PassingFiles::rename(const fs::path&, const fs::path&) { return refused(); }
-Result<void> PassingFiles::remove(const fs::path&) { return refused(); }
-Result<void> PassingFiles::sync_directory(const fs::path&) { return refused(); }
-Result<bool> PassingFiles::prepare_directory(const fs::path&, bool) { return refused(); }
-Result<std::unique_ptr<base::DirectoryLock>> PassingFiles::lock(const fs::path&) { return refused(); }
-Result<std::unique_ptr<base::WriteQueue>> PassingFiles::make_queue(actable::LogIo) { return refused(); }
 
 }  // namespace shell

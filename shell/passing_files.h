@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/file.h"
+#include "shell/unchangeable.h"
 
 #include <cstdint>
 #include <map>
@@ -16,7 +16,7 @@ namespace shell {
 /// for again: it may take seconds each time, and what is read twice is to read the same.
 ///
 /// Thread safety: *confined*.
-class PassingFiles final : public actable::base::FileSystem {
+class PassingFiles final : public UnchangeableFiles {
  public:
   /// `below` must outlive this, and this its files.
   explicit PassingFiles(actable::base::FileSystem& below) : below_(below) {}
@@ -30,14 +30,6 @@ class PassingFiles final : public actable::base::FileSystem {
   actable::Result<std::unique_ptr<actable::base::File>> open(const std::filesystem::path& path,
                                                              actable::base::OpenMode mode) override;
   actable::Result<std::vector<std::string>> list(const std::filesystem::path& directory) override;
-
-  // All of these fail with unsupported.
-  actable::Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
-  actable::Result<void> remove(const std::filesystem::path& path) override;
-  actable::Result<void> sync_directory(const std::filesystem::path& directory) override;
-  actable::Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) override;
-  actable::Result<std::unique_ptr<actable::base::DirectoryLock>> lock(const std::filesystem::path& directory) override;
-  actable::Result<std::unique_ptr<actable::base::WriteQueue>> make_queue(actable::LogIo kind) override;
 
  private:
   actable::base::FileSystem& below_;

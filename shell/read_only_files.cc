@@ -28,10 +28,6 @@ using actable::Error;
 using actable::ErrorCode;
 using actable::Result;
 
-[[nodiscard]] std::unexpected<Error> refused() {
-  return actable::fail(ErrorCode::unsupported, "closed files are for reading only");
-}
-
 /// As large as a segment may be (`Options::segment_bytes`), and nothing of a
 /// store's is larger. A file that is sparse could be made to take for ever.
 constexpr std::uint64_t k_file_bytes_max = std::uint64_t{4} << 30;
@@ -44,7 +40,7 @@ constexpr std::uint64_t k_file_bytes_max = std::uint64_t{4} << 30;
 }
 
 /// Thread safety: *synchronized*, as far as who counts is.
-class ReadOnlyFile final : public base::File {
+class ReadOnlyFile final : public UnchangeableFile {
  public:
   ReadOnlyFile(fs::path path, base::Descriptor descriptor, const ReadOnlyFiles::Read& read)
       : path_(std::move(path)), descriptor_(std::move(descriptor)), read_(read) {}
@@ -67,15 +63,11 @@ class ReadOnlyFile final : public base::File {
     }
     return done;
   }
-  Result<void> write(std::uint64_t, std::span<const std::byte>) override { return refused(); }
-  Result<void> sync() override { return refused(); }
-  Result<void> allocate(std::uint64_t) override { return refused(); }
   Result<std::uint64_t> size() override {
     struct stat status {};
     if (fstat(descriptor(), &status) != 0) return cannot("ask the size of");
     return static_cast<std::uint64_t>(status.st_size);
   }
-  [[nodiscard]] bool direct() const noexcept override { return false; }
   [[nodiscard]] int descriptor() const noexcept override { return descriptor_.number(); }
   [[nodiscard]] const fs::path& path() const noexcept override { return path_; }
 
@@ -114,13 +106,6 @@ Result<std::unique_ptr<base::File>> ReadOnlyFiles::open(const fs::path& path, ba
 Result<std::vector<std::string>> ReadOnlyFiles::list(const fs::path& directory) {
   return base::posix_file_system().list(directory);
 }
-
-Result<void> ReadOnlyFiles::rename(const fs::path&, const fs::path&) { return refused(); }
-Result<void> ReadOnlyFiles::remove(const fs::path&) { return refused(); }
-Result<void> ReadOnlyFiles::sync_directory(const fs::path&) { return refused(); }
-Result<bool> ReadOnlyFiles::prepare_directory(const fs::path&, bool) { return refused(); }
-Result<std::unique_ptr<base::DirectoryLock>> ReadOnlyFiles::lock(const fs::path&) { return refused(); }
-Result<std::unique_ptr<base::WriteQueue>> ReadOnlyFiles::make_queue(actable::LogIo) { return refused(); }
 
 std::optional<pid_t> lock_holder(const fs::path& directory) {
   const fs::path file = directory / "LOCK";

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "base/file.h"
+#include "shell/unchangeable.h"
 
 #include <functional>
 
@@ -13,7 +13,7 @@ namespace shell {
 /// shows progress.
 ///
 /// Thread safety: *confined*.
-class ReadOnlyFiles final : public actable::base::FileSystem {
+class ReadOnlyFiles final : public UnchangeableFiles {
  public:
   using Read = std::function<void(std::size_t bytes)>;
   explicit ReadOnlyFiles(Read read) : read_(std::move(read)) {}
@@ -21,14 +21,6 @@ class ReadOnlyFiles final : public actable::base::FileSystem {
   actable::Result<std::unique_ptr<actable::base::File>> open(const std::filesystem::path& path,
                                                              actable::base::OpenMode mode) override;
   actable::Result<std::vector<std::string>> list(const std::filesystem::path& directory) override;
-
-  // All of these fail with unsupported.
-  actable::Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
-  actable::Result<void> remove(const std::filesystem::path& path) override;
-  actable::Result<void> sync_directory(const std::filesystem::path& directory) override;
-  actable::Result<bool> prepare_directory(const std::filesystem::path& directory, bool create) override;
-  actable::Result<std::unique_ptr<actable::base::DirectoryLock>> lock(const std::filesystem::path& directory) override;
-  actable::Result<std::unique_ptr<actable::base::WriteQueue>> make_queue(actable::LogIo kind) override;
 
  private:
   const Read read_;
