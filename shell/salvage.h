@@ -76,7 +76,7 @@ class LogSalvage {
   [[nodiscard]] bool may_go_on_in(const std::string& file, std::uint64_t end) const;
 
   /// Delivers every record that counts, in the log's order; as often as wanted.
-  [[nodiscard]] Got<void> deliver(const actable::wal::Apply& take);
+  [[nodiscard]] Got<void> deliver(const actable::wal::TakeRecord& take);
 
   /// Every record that counts is numbered below it.
   [[nodiscard]] actable::Seq cut() const noexcept { return cut_; }

@@ -324,7 +324,7 @@ bool LogSalvage::may_go_on_in(const std::string& file, std::uint64_t end) const 
   return segment->state != wal::HeaderState::whole || segment->header.generation > last.generation;
 }
 
-Got<void> LogSalvage::deliver(const wal::Apply& take) {
+Got<void> LogSalvage::deliver(const wal::TakeRecord& take) {
   discarded_ = 0;
   for (const Part& part : log_) {
     auto read = read_frames(part.run, [&](const wal::LogRecord& record) -> Result<void> {

@@ -191,12 +191,12 @@ Got<std::vector<wal::SegmentFile>> StoreFiles::segments() {
   return *std::move(listed);
 }
 
-Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
+Got<wal::LogEnd> StoreFiles::replay(const wal::TakeRecord& take_record) {
   auto files = segments();
   if (!files) return std::unexpected(std::move(files.error()));
-  const auto take = [&apply](const wal::LogRecord& record) -> Result<void> {
+  const auto take = [&take_record](const wal::LogRecord& record) -> Result<void> {
     if (interrupted) return actable::fail(ErrorCode::closed, k_interrupted);
-    return apply(record);
+    return take_record(record);
   };
   auto manifest =
       checkpoint::manifest_before(files_, directory_, {identity_.store_id, identity_.hash_seed, identity_.first_frame});
@@ -217,7 +217,8 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
     if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};
     return take(record);
   };
-  auto end = wal::replay(directory_, identity, *files, behind, {}, [this](std::uint64_t bytes) { progressed(bytes); });
+  auto end = wal::replay(directory_, identity, *files, wal::each_record(behind), {},
+                         [this](std::uint64_t bytes) { progressed(bytes); });
   if (show_) show_("");
   // A process may have begun to write meanwhile: then what was read is a mixture.
   if (auto closed = expect_closed(); !closed) return std::unexpected(std::move(closed.error()));
@@ -230,7 +231,7 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::Apply& apply) {
   return *std::move(end);
 }
 
-Got<void> StoreFiles::read_checkpoint(const checkpoint::Manifest& manifest, const wal::Apply& take) {
+Got<void> StoreFiles::read_checkpoint(const checkpoint::Manifest& manifest, const wal::TakeRecord& take) {
   for (const checkpoint::FileEntry& file : manifest.files) {
     checkpoint::FileReader reader(files_, directory_ / checkpoint::file_name(file.number), file, manifest.store_id);
     const auto each = [&](const checkpoint::Record& record) -> Result<void> {

@@ -107,9 +107,9 @@ class StoreFiles final : public Source {
 
   [[nodiscard]] Got<std::vector<actable::wal::SegmentFile>> segments();
   /// All records of the checkpoint and of the log behind it.
-  [[nodiscard]] Got<actable::wal::LogEnd> replay(const actable::wal::Apply& apply);
+  [[nodiscard]] Got<actable::wal::LogEnd> replay(const actable::wal::TakeRecord& take_record);
   [[nodiscard]] Got<void> read_checkpoint(const actable::checkpoint::Manifest& manifest,
-                                          const actable::wal::Apply& take);
+                                          const actable::wal::TakeRecord& take);
   /// The first reading: the spaces, and the end of the log.
   [[nodiscard]] Got<void> know();
   /// The live keys of the space that begin with the prefix. Their values where wanted.

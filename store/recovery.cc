@@ -9,6 +9,8 @@
 #include "store/store_core.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 /// Opening: what the checkpoint holds (store/restore.cc) and the log's records go into tables by the number of their
 /// space, in any order, a record where the table holds none of a higher number. Once all are in, the catalog says which
@@ -84,7 +86,7 @@ Result<void> StoreCore::start_log(bool is_backup) {
     return restore(identity, fresh);
   };
   if (is_backup) recovery.changing = [this] { return forget_backup(files_, options_.directory); };
-  recovery.apply = [this, &own](const wal::LogRecord& record) { return apply(*own, record); };
+  recovery.apply = [this, &own](std::span<const wal::LogRecord> run) { return apply(*own, run); };
   recovery.found = [this](std::uint64_t bytes) { recovery_meter_.expect(bytes); };
   recovery.passed = [this](std::uint64_t bytes) { recovery_meter_.pass(bytes); };
   recovery.help = [this](const std::function<void(const wal::Apply&)>& work) { help_to_replay(work); };
@@ -103,7 +105,7 @@ void StoreCore::help_to_replay(const std::function<void(const wal::Apply&)>& wor
   // Where there is no place for it, those there are do it.
   if (!own) return;
   Replaying thread{**own};
-  work([this, &thread](const wal::LogRecord& record) { return apply(thread, record); });
+  work([this, &thread](std::span<const wal::LogRecord> run) { return apply(thread, run); });
   end_replaying(thread);
   // It was made without a log, and its place may go to a thread that writes.
   contexts_.forget(base::thread_index());
@@ -123,27 +125,55 @@ Result<SpaceCore*> StoreCore::recovered_space(std::uint32_t id) {
   return recovering_.emplace(id, std::move(*made)).first->second.get();
 }
 
-Result<void> StoreCore::apply(Replaying& thread, const wal::LogRecord& record) {
+/// The log has its keys in no order, so each of them is a cache miss, and its old record
+/// another: those of a run are fetched at the same time.
+Result<void> StoreCore::apply(Replaying& thread, std::span<const wal::LogRecord> run) {
+  struct Put {
+    SpaceCore* space;
+    std::uint64_t hash;
+    const wal::LogRecord* record;
+  };
+  std::array<Put, wal::k_run_records_max> memory;
+  ACTABLE_ASSERT(run.size() <= memory.size());
+  std::size_t count = 0;
+  for (const wal::LogRecord& record : run) {
+    auto space = space_of(thread, record);
+    if (!space) return std::unexpected(std::move(space.error()));
+    const std::uint64_t hash = (*space)->hash(record.key);
+    // The checkpoint has what became of it (rule 8): an erased key must not come back.
+    if (record.seq < restoring_.groups[checkpoint::group_of(hash)].cut && !ACTABLE_PLANTED(log_below_cut_applied)) {
+      ++thread.passed_over;
+      continue;
+    }
+    (*space)->table().prefetch_bucket(hash);
+    memory[count++] = {*space, hash, &record};
+  }
+  const auto puts = std::span(memory).first(count);
+  {
+    const base::ReadPin pin(epochs_, thread.context.slot);
+    for (const Put& put : puts) put.space->table().prefetch_record(put.hash);
+  }
+  for (const Put& put : puts) {
+    if (auto done = put_recovered(thread.context, *put.space, put.hash, *put.record); !done) return done;
+  }
+  return {};
+}
+
+Result<SpaceCore*> StoreCore::space_of(Replaying& thread, const wal::LogRecord& record) {
   if (record.space > k_space_id_max) {
     return fail(ErrorCode::corrupt, "the log's record number " + std::to_string(record.seq) +
                                         " is of a space whose number no space can have");
   }
   if (record.space == k_catalog_id && !record.tombstone) {
-    if (auto checked = check_catalog_entry(record.seq, record.value); !checked) return checked;
+    if (auto checked = check_catalog_entry(record.seq, record.value); !checked) return std::unexpected(checked.error());
   }
   if (thread.space == nullptr || thread.space_id != record.space) {
     auto space = recovered_space(record.space);
-    if (!space) return std::unexpected(space.error());
+    if (!space) return space;
     thread.space = *space;
     thread.space_id = record.space;
   }
-  const std::uint64_t hash = thread.space->hash(record.key);
-  // The checkpoint has what became of it (rule 8): an erased key must not come back.
-  if (record.seq < restoring_.groups[checkpoint::group_of(hash)].cut && !ACTABLE_PLANTED(log_below_cut_applied)) {
-    ++thread.passed_over;
-    return {};
-  }
-  return put_recovered(thread.context, *thread.space, hash, record);
+  return thread.space;
 }
 
 Result<void> StoreCore::check_catalog_entry(Seq seq, std::string_view value) {

@@ -208,7 +208,8 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
     std::uint64_t passed_over = 0;
   };
   /// By any thread that takes part in the replay.
-  [[nodiscard]] Result<void> apply(Replaying& thread, const wal::LogRecord& record);
+  [[nodiscard]] Result<void> apply(Replaying& thread, std::span<const wal::LogRecord> run);
+  [[nodiscard]] Result<SpaceCore*> space_of(Replaying& thread, const wal::LogRecord& record);
   void help_to_replay(const std::function<void(const wal::Apply&)>& work);
   void end_replaying(const Replaying& thread);
   /// A key's version that was found, unless the table holds a newer one.

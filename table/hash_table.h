@@ -152,7 +152,8 @@ class HashTable {
     return segment_for(hash)->home(hash);
   }
 
-  /// Starts fetching the bucket, and then the record, of a hash.
+  /// Starts fetching the bucket, and then the record, of a hash. The first looks at
+  /// nothing but the directory, which stays: it needs no pin.
   void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&home(hash)); }
   void prefetch_record(std::uint64_t hash) const noexcept;
 

@@ -12,8 +12,23 @@
 namespace actable::table {
 namespace {
 
+// Buckets, of some five records with two cache lines each: twenty lines under way, as
+// many as a core takes.
+constexpr unsigned k_scan_ahead = 2;
+
 /// Of two ends, of which 0 stands for 2^64.
 std::uint64_t earlier_end(std::uint64_t a, std::uint64_t b) noexcept { return a - 1 < b - 1 ? a : b; }
+
+/// Starts fetching what a bucket's own slots hold. Records lie anywhere in memory, and
+/// each is a cache miss of its own.
+void prefetch_records(const Bucket& bucket) noexcept {
+  for (const auto& s : bucket.slots) {
+    const auto* const at = reinterpret_cast<const char*>(slot::record(s.load(std::memory_order_relaxed)));
+    if (at == nullptr) return;
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+  }
+}
 
 }  // namespace
 
@@ -43,6 +58,9 @@ void HashTable::scan(ScanPosition& position, const std::function<void(const Reco
   // being split, of which a part was walked already, one that was merged, or one at
   // an end of the scan.
   const bool within = first_hash(segment) >= position.at && end - 1 <= position.end - 1;
+  if (position.bucket + k_scan_ahead < Segment::k_home_buckets) {
+    prefetch_records(segment.buckets()[position.bucket + k_scan_ahead]);
+  }
   for_each_word(segment, position.bucket, [&](std::uint64_t word) {
     if (slot::tombstone(word)) return;
     const Record& record = *slot::record(word);

@@ -3,6 +3,7 @@
 #include "base/signals.h"
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,15 @@ namespace {
 constexpr unsigned k_threads_max = 16;
 
 }  // namespace
+
+Apply each_record(TakeRecord take) {
+  return [take = std::move(take)](std::span<const LogRecord> run) -> Result<void> {
+    for (const LogRecord& record : run) {
+      if (auto taken = take(record); !taken) return taken;
+    }
+    return {};
+  };
+}
 
 Delivery::~Delivery() {
   {
@@ -80,11 +90,18 @@ void Delivery::deliver_first(const Apply& apply, std::unique_lock<std::mutex>& l
 }
 
 Result<void> Delivery::deliver(const Piece& piece, const Apply& apply, std::uint64_t& applied) {
+  std::array<LogRecord, k_run_records_max> run;
   std::span<const std::byte> rest = piece.records.bytes;
-  while (const auto record = take_record(rest)) {
-    if (record->seq < piece.from || record->seq >= piece.to) continue;
-    if (auto done = apply(*record); !done) return done;
-    ++applied;
+  while (!rest.empty()) {
+    std::size_t records = 0;
+    while (records < run.size()) {
+      const auto record = take_record(rest);
+      if (!record) break;
+      if (record->seq >= piece.from && record->seq < piece.to) run[records++] = *record;
+    }
+    if (records == 0) break;
+    if (auto done = apply(std::span(run).first(records)); !done) return done;
+    applied += records;
   }
   return {};
 }

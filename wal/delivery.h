@@ -18,8 +18,17 @@
 
 namespace actable::wal {
 
-/// Takes a record; fails to stop the replay with that error.
-using Apply = std::function<Result<void>(const LogRecord&)>;
+/// Records that are handed over together, at most: as many as a core can have cache
+/// misses under way for.
+inline constexpr std::size_t k_run_records_max = 16;
+
+/// Takes a run of records, never empty, good for the call only; fails to stop the replay
+/// with that error.
+using Apply = std::function<Result<void>(std::span<const LogRecord> run)>;
+
+/// For who takes them one by one, and fails as an `Apply`.
+using TakeRecord = std::function<Result<void>(const LogRecord&)>;
+[[nodiscard]] Apply each_record(TakeRecord take);
 
 /// Lets a thread take records: called on that thread, it calls `work` with what takes
 /// them there, or returns without where there is no place for the thread.
@@ -34,7 +43,8 @@ struct Piece {
 
 /// Hands the records of a log to those who take them: the calling thread, and helpers
 /// once there is so much that they are worth it. Then a record goes to any of them, in
-/// any order.
+/// any order. They go in runs, so that who takes them can fetch what he needs for all
+/// of a run at the same time.
 ///
 /// What waits is at most `k_waiting_bytes_max` and one frame; with so much of it the
 /// caller takes some itself.

@@ -14,8 +14,9 @@
 namespace actable::wal {
 namespace {
 
-// With less, threads cost more than they bring.
-constexpr std::uint64_t k_bytes_for_threads = std::uint64_t{8} << 20;
+// With less, threads cost more than they bring. What is read without them comes through
+// the system's cache, each MiB in 3 to 7 ms where it is not there (docs/measurements.md).
+constexpr std::uint64_t k_bytes_for_threads = std::uint64_t{2} << 20;
 // Two have always one request on its way to the disk while the other one's is done.
 constexpr unsigned k_threads_reading = 2;
 

@@ -69,11 +69,14 @@ void flip_byte(const fs::path& file, std::uint64_t offset) {
 }  // namespace
 
 TEST_CASE("closed files hold what the store held, and reading changes nothing", "[files]") {
+  const auto compression = GENERATE(CheckpointCompression::none, CheckpointCompression::zstd);
   const TemporaryDirectory directory;
   Random random(seed());
   std::map<std::string, std::string> model;
   {
-    Store store = must(Store::open(options_in(directory / "store")));
+    Options options = options_in(directory / "store");
+    options.checkpoint_compression = compression;
+    Store store = must(Store::open(options));
     Space space = must(store.space("s"));
     const std::uint64_t writes = scaled(20'000);
     for (std::uint64_t i = 0; i < writes; ++i) {
@@ -308,6 +311,32 @@ TEST_CASE("damage is found and named, and what is whole is still shown", "[files
                                return true;
                              }));
   CHECK(frames > 5);
+}
+
+TEST_CASE("damage in a compressed checkpoint is found and named", "[files]") {
+  const TemporaryDirectory directory;
+  {
+    Options options = options_in(directory / "store");
+    options.checkpoint_compression = CheckpointCompression::zstd;
+    Store store = must(Store::open(options));
+    Space space = must(store.space("s"));
+    for (int i = 0; i < 1'000; ++i) must(space.put("k" + std::to_string(i), std::string(1'000, 'v')));
+    must(store.checkpoint());
+    must(store.close());
+  }
+  CHECK(must_have(must_have(StoreFiles::open(directory / "store"))->verify()).clean);
+  fs::path file;
+  for (const auto& entry : fs::directory_iterator(directory / "store")) {
+    if (entry.path().filename().string().starts_with(checkpoint::k_file_prefix)) file = entry.path();
+  }
+  // A twentieth of what the records would take: they were compressed.
+  REQUIRE(fs::file_size(file) < 50'000);
+  flip_byte(file, checkpoint::k_block_header_bytes + 100);
+  const auto verified = must_have(StoreFiles::open(directory / "store"))->verify();
+  REQUIRE_FALSE(verified);
+  CHECK(verified.error().status == shell::k_status_failed);
+  CHECK_THAT(verified.error().message, ContainsSubstring(file.filename().string()));
+  CHECK_THAT(verified.error().message, ContainsSubstring("offset"));
 }
 
 TEST_CASE("what is no store is refused in one line that says why", "[files]") {

@@ -6,6 +6,7 @@
 #include "checkpoint/manifest.h"
 #include "store/access.h"
 #include "store/catalog.h"
+#include "tests/store/lives.h"
 #include "tests/store/vocabulary.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
@@ -28,46 +29,6 @@ using namespace actable;
 using namespace actable::test;
 
 namespace {
-
-Options simulated_options() {
-  Options options;
-  options.directory = "/simulated";
-  options.shards = 2;
-  options.segment_bytes = std::uint64_t{1} << 20;
-  return options;
-}
-
-/// A store on a simulated disk that is opened again and again.
-///
-/// Thread safety: *confined* to one thread.
-class Lives {
- public:
-  Store& reopen(const Options& options = simulated_options()) {
-    if (store_) must(store_->close());
-    store_.reset();
-    return store_.emplace(must(store::Access::open(options, *disk_)));
-  }
-
-  /// As after the death of the process.
-  Store& kill() {
-    std::unique_ptr<SimulatedDisk> left = disk_->killed();
-    store_.reset();
-    disk_ = std::move(left);
-    return store_.emplace(must(store::Access::open(simulated_options(), *disk_)));
-  }
-
-  SimulatedDisk& disk() { return *disk_; }
-
-  [[nodiscard]] std::size_t files(std::string_view prefix) const {
-    const auto names = disk_->names();
-    return static_cast<std::size_t>(
-        std::ranges::count_if(names, [prefix](const std::string& name) { return name.starts_with(prefix); }));
-  }
-
- private:
-  std::unique_ptr<SimulatedDisk> disk_ = std::make_unique<SimulatedDisk>();
-  std::optional<Store> store_;
-};
 
 /// Puts, erases and overwrites keys.
 void scribble(Space space, Random& random, int writes) {
@@ -157,30 +118,6 @@ TEST_CASE("what was erased stays erased where only the erasure's part of the log
   Space found = must(lives.kill().space("s"));
   CHECK(must(found.get("gone")) == std::nullopt);
   CHECK(must(found.get("long")));
-}
-
-TEST_CASE("a checkpoint lets the log's segments be used again", "[checkpoint]") {
-  Lives lives;
-  Store& store = lives.reopen();
-  Space space = must(store.space("s"));
-  const std::string value(10'000, 'v');
-  const auto write_some = [&] {
-    // Five segments of a MiB.
-    for (int i = 0; i < 500; ++i) must(space.put("key" + std::to_string(i % 50), value));
-    must(store.sync());
-  };
-  for (int i = 0; i < 5; ++i) {
-    write_some();
-    must(store.checkpoint());
-    // The log's thread lets go when it comes to it.
-    until("the log has let go", [&] { return store.stats().log.segments <= 2; });
-    CHECK(lives.files("ckpt-") == 1);
-  }
-  // Not the 25 that were written.
-  CHECK(lives.files("log-") <= 9);
-  write_some();
-  Store& again = lives.kill();
-  CHECK(must(again.space("s")).size() == 50);
 }
 
 TEST_CASE("spaces that are made, dropped and memory-only come out of a checkpoint as they are", "[checkpoint]") {

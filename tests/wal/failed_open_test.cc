@@ -120,14 +120,15 @@ TEST_CASE("whichever call fails while damage is looked for, that is what opening
 }
 
 TEST_CASE("whichever read of a large segment fails, that is what opening says") {
-  // Larger than the window that it is read through, and so is what is looked at behind its end.
+  // Larger than the window that it is read through, and so is what is looked at behind its end;
+  // not so large that what nobody needs is read ahead.
   Options options = k_options;
   options.segment_bytes = std::uint64_t{4} << 20;
   SimulatedDisk disk;
   Records due;
   {
     Life life(disk, options);
-    for (int i = 0; i < 20; ++i) life.write_durably("k" + std::to_string(i), std::string(100'000, 'v'));
+    for (int i = 0; i < 19; ++i) life.write_durably("k" + std::to_string(i), std::string(100'000, 'v'));
     due = life.written();
     must(life.close());
   }
@@ -171,7 +172,7 @@ TEST_CASE("a consumer that cannot begin ends the opening with its reason, and th
   base::Epochs epochs;
   Recovery recovery;
   recovery.begin = [](const Identity&, bool) -> Result<Basis> { return fail(ErrorCode::no_memory, "full"); };
-  recovery.apply = [](const LogRecord&) -> Result<void> { return {}; };
+  recovery.apply = [](std::span<const LogRecord>) -> Result<void> { return {}; };
   CHECK(outcome(Log::open(k_options, disk, epochs, recovery)) == "no_memory");
   CHECK(disk.names().empty());
   CHECK(Life(disk, k_options).recovered().empty());
@@ -193,7 +194,7 @@ TEST_CASE("while a log is read back no tombstone may be dropped, and afterwards 
     seen.push_back(epochs.tombstones_before());
     return {};
   };
-  recovery.apply = [&](const LogRecord&) -> Result<void> {
+  recovery.apply = [&](std::span<const LogRecord>) -> Result<void> {
     seen.push_back(epochs.tombstones_before());
     return {};
   };
@@ -233,8 +234,9 @@ TEST_CASE("a consumer that refuses a record ends the opening with its reason") {
   const auto left = disk.killed();
   const auto identity = must(read_identity(*left, k_options.directory));
   auto segments = must(list_segments(*left, k_options.directory, identity->store_id));
-  const auto refused = replay(k_options.directory, *identity, segments,
-                              [](const LogRecord&) -> Result<void> { return fail(ErrorCode::no_memory, "full"); });
+  const auto refused = replay(k_options.directory, *identity, segments, [](std::span<const LogRecord>) -> Result<void> {
+    return fail(ErrorCode::no_memory, "full");
+  });
   CHECK(outcome(refused) == "no_memory");
 }
 

@@ -60,11 +60,11 @@ Result<Found> look(base::FileSystem& files, const Options& options) {
   auto segments = wal::list_segments(files, options.directory, (*identity)->store_id);
   if (!segments) return std::unexpected(segments.error());
   Found found;
-  auto end =
-      wal::replay(options.directory, **identity, *segments, [&found](const wal::LogRecord& record) -> Result<void> {
-        found.records.push_back(copy_of(record));
-        return {};
-      });
+  const auto take = wal::each_record([&found](const wal::LogRecord& record) -> Result<void> {
+    found.records.push_back(copy_of(record));
+    return {};
+  });
+  auto end = wal::replay(options.directory, **identity, *segments, take);
   if (!end) return std::unexpected(end.error());
   found.end = std::move(*end);
   std::ranges::sort(found.records);
@@ -96,10 +96,10 @@ Result<void> Life::open(base::FileSystem& files, const Options& options) {
     hash_seed_ = identity.hash_seed;
     return {};
   };
-  recovery.apply = [this](const wal::LogRecord& record) -> Result<void> {
+  recovery.apply = wal::each_record([this](const wal::LogRecord& record) -> Result<void> {
     recovered_.push_back(copy_of(record));
     return {};
-  };
+  });
   auto log = wal::Log::open(options, files, epochs_, recovery);
   if (!log) return std::unexpected(log.error());
   log_ = std::move(*log);

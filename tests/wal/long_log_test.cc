@@ -93,7 +93,7 @@ struct Takers {
   Result<LogEnd> replay(base::FileSystem& files) {
     const auto identity = must(read_identity(files, k_options.directory));
     auto segments = must(list_segments(files, k_options.directory, identity->store_id));
-    const Apply apply = [this](const LogRecord& record) { return take(record); };
+    const Apply apply = each_record([this](const LogRecord& record) { return take(record); });
     const Help help = [&](const std::function<void(const Apply&)>& work) {
       if (helpers.fetch_add(1) >= helpers_max) return;
       ++inside;
@@ -123,6 +123,32 @@ TEST_CASE("of a long log several threads deliver what one delivers, each record 
   CHECK(end.next_frame == alone.end.next_frame);
   CHECK(end.clean);
   CHECK(takers.helpers == std::min(std::thread::hardware_concurrency(), 16u) - 1);
+}
+
+TEST_CASE("records are handed over in runs, full ones but for the last of a frame") {
+  SimulatedDisk disk;
+  {
+    Life life(disk, k_options);
+    Records batch;
+    for (int i = 0; i < 1'000; ++i) batch.push_back({.key = "k" + std::to_string(i), .value = "v"});
+    must(life.try_stage(batch));
+    must(life.close());
+  }
+  const auto identity = must(read_identity(disk, k_options.directory));
+  auto segments = must(list_segments(disk, k_options.directory, identity->store_id));
+  std::size_t records = 0;
+  std::size_t full = 0;
+  std::size_t others = 0;
+  const auto count = [&](std::span<const LogRecord> run) -> Result<void> {
+    CHECK(!run.empty());
+    records += run.size();
+    ++(run.size() == k_run_records_max ? full : others);
+    return {};
+  };
+  CHECK(must(wal::replay(k_options.directory, *identity, segments, count)).records_applied == 1'000);
+  CHECK(records == 1'000);
+  CHECK(full >= 1'000 / k_run_records_max - frames_on(disk, k_options).size());
+  CHECK(others <= frames_on(disk, k_options).size());
 }
 
 TEST_CASE("where there is no place for helpers the caller takes all of a long log") {

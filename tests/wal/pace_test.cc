@@ -44,7 +44,7 @@ TEST_CASE("the log's thread does the work of others while there is more, and res
   std::atomic<int> calls{0};
   Recovery recovery;
   recovery.begin = [](const Identity&, bool) -> Result<Basis> { return {}; };
-  recovery.apply = [](const LogRecord&) -> Result<void> { return {}; };
+  recovery.apply = [](std::span<const LogRecord>) -> Result<void> { return {}; };
   recovery.aside = [&] {
     ++calls;
     return left > 0 && --left > 0;
