@@ -93,6 +93,8 @@ struct Counters {
   std::optional<std::uint64_t> waits{};
   /// Age of the oldest write that is not on disk yet; 0 when all are.
   std::optional<double> durable_lag_s{};
+  /// Checkpoints that were written, of engines that have actors for it.
+  std::optional<std::uint64_t> checkpoints{};
 };
 
 class Remote;
@@ -153,6 +155,8 @@ struct EngineOptions {
   /// What is written is to stay in the log, where the engine would otherwise move it
   /// from there to files that it need not read when it opens.
   bool keep_in_log = false;
+  /// Checkpoints are written when they are due, by engines that have actors for it.
+  bool due_checkpoints = false;
   /// For engines that tell; called by one thread at a time before `open` returns.
   std::function<void(const Opening&)> opening{};
 };

@@ -65,6 +65,7 @@ std::string opening_text(const Opening& at) {
 void note_counters(const Counters& before, const Counters& after, Result& result) {
   result.written_bytes = growth(before.written_bytes, after.written_bytes);
   result.waits = growth(before.waits, after.waits);
+  result.checkpoints = growth(before.checkpoints, after.checkpoints);
 }
 
 }  // namespace
@@ -137,6 +138,7 @@ void Host::open(Durability durability, std::function<void(const Opening&)> openi
                         .key_bytes = settings_.key_bytes,
                         .value_bytes = settings_.value_bytes,
                         .keep_in_log = keeps_log_,
+                        .due_checkpoints = settings_.due_checkpoints,
                         .opening = std::move(opening)});
   logged_ = durability != Durability::none;
 }

@@ -177,6 +177,9 @@ std::string result_line(const Result& result) {
   if (result.waits.value_or(0) > 0) {
     line += formatted("  waited for the disk %llu times", static_cast<unsigned long long>(*result.waits));
   }
+  if (result.checkpoints.value_or(0) > 0) {
+    line += formatted("  checkpoints written: %llu", static_cast<unsigned long long>(*result.checkpoints));
+  }
   return line;
 }
 

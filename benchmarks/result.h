@@ -60,6 +60,8 @@ struct Result {
   std::optional<std::uint64_t> written_bytes{};
   /// Writes that had to wait because the disk was behind.
   std::optional<std::uint64_t> waits{};
+  /// Checkpoints that were written meanwhile, where there are actors for it.
+  std::optional<std::uint64_t> checkpoints{};
   /// Most memory that was seen, beyond what lay there before the engine was
   /// opened, what was drawn beforehand, and the engine's data: its own account
   /// of it where there is one, else keys and values.

@@ -57,6 +57,7 @@ Record record_of(const Settings& settings) {
           {"rate", settings.rate},
           {"duration_s", settings.duration_s},
           {"durability", text(to_string(settings.durability))},
+          {"due_checkpoints", std::uint64_t{settings.due_checkpoints ? 1u : 0u}},
           {"repeat", std::uint64_t{settings.repeat}},
           {"seed", settings.seed}};
 }
@@ -95,6 +96,7 @@ Record record_of(const Result& result) {
           {"written_bytes", or_null(result.written_bytes)},
           {"written_mb_per_s", or_null(result.written_mb_per_s())},
           {"waits", or_null(result.waits)},
+          {"checkpoints", or_null(result.checkpoints)},
           {"beyond_live_max_bytes", or_null(result.beyond_live_max_bytes)},
           {"cpu_cores", or_null(result.cpu_cores)}};
 }

@@ -128,6 +128,8 @@ void add_run_options(CLI::App& app, Settings& settings, Raw& raw) {
   app.add_option("--durability", raw.durability, "none (pure memory), async, or sync")
       ->check(CLI::IsMember({"none", "async", "sync"}))
       ->capture_default_str();
+  app.add_flag("--due_checkpoints", settings.due_checkpoints,
+               "Stores with actors write checkpoints when they are due, as in a service (default: none)");
   app.add_option("--repeat", settings.repeat, "Times that the whole list is run, for median and spread")
       ->check(CLI::Range(1u, 1'000u))
       ->capture_default_str();
@@ -207,6 +209,9 @@ std::optional<std::string> unplottable(const Settings& settings) {
 
 std::optional<std::string> impossible(const Settings& settings) {
   if (settings.threads > settings.num) return "more --threads than --num: each thread needs a key of its own";
+  if (settings.due_checkpoints && std::ranges::none_of(settings.engines, &EngineKind::has_actors)) {
+    return "--due_checkpoints is for stores with actors, who write them: add --engines=actors";
+  }
   std::string reasons;
   for (const Workload* workload : settings.benchmarks) {
     if (workload->of_the_disk()) return std::nullopt;

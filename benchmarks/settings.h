@@ -41,6 +41,7 @@ struct Settings {
   /// 0: until the operations are done.
   double duration_s = 0;
   Durability durability = Durability::async;
+  bool due_checkpoints = false;
   unsigned repeat = 1;
   std::uint64_t seed = 1;
   /// Empty: $TMPDIR or /var/tmp.

@@ -70,6 +70,15 @@ caf::actor spawn_caller(caf::actor_system& system, const std::shared_ptr<Worker>
   });
 }
 
+/// Unless they are asked for, none is due: what is compared is the actors.
+[[nodiscard]] actable::Options with_checkpoints(const EngineOptions& options) {
+  actable::Options result = actable_options(options);
+  if (options.due_checkpoints && !options.keep_in_log) return result;
+  result.checkpoint_interval = std::chrono::milliseconds(0);
+  result.checkpoint_log_percent = 0;
+  return result;
+}
+
 /// A store with its actors, in an actor system of its own.
 class ActorsEngine : public ActableStore, public Remote {
  public:
@@ -79,11 +88,17 @@ class ActorsEngine : public ActableStore, public Remote {
         options_(options),
         noise_(options.value_bytes, 'n'),
         system_(configuration_),
-        actors_(value_or_failure(actable::start(system_, actable_options(options),
+        actors_(value_or_failure(actable::start(system_, with_checkpoints(options),
                                                 {.mailbox_max = k_messages_max, .sample_every = sample_every}),
                                  "start")) {
     attach(actors_.store());
     to_ = value_or_failure(actors_.space_actor(k_space), "the actor of a space");
+  }
+
+  Counters counters() override {
+    Counters all = ActableStore::counters();
+    all.checkpoints = actors_.store().stats().checkpoint.passes;
+    return all;
   }
 
   [[nodiscard]] Remote* remote(Way way) noexcept override { return way == Way::calls ? nullptr : this; }

@@ -161,6 +161,15 @@ test_actors() {
       --benchmarks=actorread,actoroverwrite,actorput,actorbatch,actorrequest
     [[ $(awk -F, 'NR > 1' "$work/out.csv" | grep -c ',400,') == 5 ]] || fail "not 400 each: $(cat "$work/out.csv")"
   done
+  # A log of more than 128 MiB, however slow the machine is.
+  for seconds in 2 8 30; do
+    expect_status 0 --num=100 --value_size=100000 --engines=actors --benchmarks=overwrite --duration=$seconds \
+      --due_checkpoints --csv="$work/out.csv"
+    [[ $(field "$work/out.csv" checkpoints overwrite actors) == 0 ]] || break
+  done
+  expect_line '^overwrite .* checkpoints written: [1-9]'
+  expect_status 0 --num=100 --value_size=100000 --engines=actors --benchmarks=overwrite --duration=2 --csv="$work/out.csv"
+  [[ $(field "$work/out.csv" checkpoints overwrite actors) == 0 ]] || fail "checkpoints that nobody asked for"
   # In order, so that what is put last is what is there; wrong data would end the run.
   expect_status 0 "${tiny[@]}" --engines=actors --threads=2 --durability=sync --benchmarks=actorbatch,actorrequest,readrandom
 }

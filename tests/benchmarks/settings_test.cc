@@ -56,6 +56,7 @@ TEST_CASE("options arrive as they were given") {
   CHECK(settings.rate == 1000);
   CHECK(settings.duration_s == 0.5);
   CHECK(settings.durability == Durability::none);
+  CHECK_FALSE(settings.due_checkpoints);
   CHECK(settings.repeat == 2);
   CHECK(settings.seed == 11);
   CHECK(settings.directory == "/");
@@ -68,6 +69,12 @@ TEST_CASE("only the benchmarks of YCSB are Zipf where nothing is said") {
   CHECK(settings.zipf(*bench::find_workload("ycsb-a")));
   CHECK_FALSE(settings.zipf(*bench::find_workload("readrandom")));
   CHECK_FALSE(accepted({"--distribution=uniform"}).zipf(*bench::find_workload("ycsb-a")));
+}
+
+TEST_CASE("due checkpoints are for stores that have actors") {
+  CHECK(says(refused({"--due_checkpoints", "--engines=actable"}), "add --engines=actors"));
+  if (bench::find_engine("actors") == nullptr) return;
+  CHECK(accepted({"--due_checkpoints", "--engines=actable,actors"}).due_checkpoints);
 }
 
 TEST_CASE("recover is what the disk reads and both ways of opening again, each for engines that have it") {
