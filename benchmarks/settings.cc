@@ -212,6 +212,9 @@ std::optional<std::string> impossible(const Settings& settings) {
   if (settings.due_checkpoints && std::ranges::none_of(settings.engines, &EngineKind::has_actors)) {
     return "--due_checkpoints is for stores with actors, who write them: add --engines=actors";
   }
+  if (settings.due_checkpoints && settings.durability == Durability::none) {
+    return "--due_checkpoints is for stores that have a log: run it with --durability=async or sync";
+  }
   std::string reasons;
   for (const Workload* workload : settings.benchmarks) {
     if (workload->of_the_disk()) return std::nullopt;

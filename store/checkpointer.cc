@@ -170,17 +170,15 @@ Result<Checkpointed> Checkpointer::advance(ThreadContext& context) {
   if (log == nullptr) return store_.closed_error();
   if (stage_ == Stage::resting) {
     if (asked_.load(std::memory_order_acquire) <= ended()) return Checkpointed::resting;
-    begin_pass(*log);
+    begin_pass();
+    if (auto sound = check_sound(*log); !sound) return std::unexpected(std::move(sound.error()));
+    begin_part(*log, 0);
   }
   if (cancelled_.exchange(false, std::memory_order_acq_rel)) {
     return base::failure(ErrorCode::closed, "the checkpoint was cancelled; the one before is as it was");
   }
   if (auto sound = check_sound(*log); !sound) return std::unexpected(std::move(sound.error()));
   switch (stage_) {
-    case Stage::beginning:
-      if (!await_durable(*log, part_.started_at)) return Checkpointed::waiting;
-      begin_part(*log, 0);
-      return Checkpointed::working;
     case Stage::cutting:
       return cut(*log);
     case Stage::walking:
@@ -215,13 +213,10 @@ Result<void> Checkpointer::check_sound(const wal::Log& log) const {
   });
 }
 
-void Checkpointer::begin_pass(wal::Log& log) {
+void Checkpointer::begin_pass() {
   began_at_ = base::Clock::now();
   cancelled_.store(false, std::memory_order_relaxed);
-  stage_ = Stage::beginning;
-  log.leave_segment();
-  part_.started_at = store_.epochs().next_seq() + 1;
-  awaited_.store(part_.started_at, std::memory_order_relaxed);
+  stage_ = Stage::cutting;
   pace_.begin(began_at_);
   const std::uint64_t bytes = store_.checkpoint_bytes();
   const auto parts =
@@ -245,19 +240,13 @@ void Checkpointer::begin_part(wal::Log& log, unsigned group) {
   awaited_.store(part_.started_at, std::memory_order_relaxed);
 }
 
-/// False when it is still to come.
-bool Checkpointer::await_durable(wal::Log& log, Seq number) {
-  if (log.durable() < number) {
-    log.want_durable(number);
-    return false;
+Result<Checkpointed> Checkpointer::cut(wal::Log& log) {
+  const Seq durable = log.durable();
+  if (durable < part_.started_at) {
+    log.want_durable(part_.started_at);
+    return Checkpointed::waiting;
   }
   awaited_.store(0, std::memory_order_relaxed);
-  return true;
-}
-
-Result<Checkpointed> Checkpointer::cut(wal::Log& log) {
-  if (!await_durable(log, part_.started_at)) return Checkpointed::waiting;
-  const Seq durable = log.durable();
   const auto now = store_.unchanging_spaces();
   if (!now) return Checkpointed::waiting;
   part_.cut = durable;
@@ -350,7 +339,11 @@ void Checkpointer::account_written(std::uint64_t before) {
 }
 
 Result<Checkpointed> Checkpointer::cover(wal::Log& log) {
-  if (!ACTABLE_PLANTED(checkpoint_not_covered) && !await_durable(log, part_.ended_at)) return Checkpointed::waiting;
+  if (log.durable() < part_.ended_at && !ACTABLE_PLANTED(checkpoint_not_covered)) {
+    log.want_durable(part_.ended_at);
+    return Checkpointed::waiting;
+  }
+  awaited_.store(0, std::memory_order_relaxed);
   // All that the walk has seen is in the log on disk.
   ACTABLE_FAIL_POINT("checkpoint.covered");
   // Once more: since the step began a batch may have been torn whose number is below E.

@@ -51,10 +51,7 @@ enum class Checkpointed : std::uint8_t {
 ///
 /// A *pass* writes all that the logged spaces hold, in *parts*: some groups of keys
 /// (checkpoint/format.h) at a time, so that a part's old file goes before the next
-/// part's new one is written. Before the first of them:
-///   beginning   the log was told to begin a segment; wait until it has. So the log that
-///               the pass replaces ends where a segment does, and goes as a whole.
-/// The stages of a part:
+/// part's new one is written. The stages of a part:
 ///   cutting     a frame F and then a number S were read off; wait until all below
 ///               S is on disk. The cut C is the durable number then.
 ///   walking     all records of the part's groups go into a new file, in bounded steps.
@@ -179,7 +176,7 @@ class Checkpointer {
   // read by several threads.
   static constexpr std::size_t k_part_bytes = std::size_t{16} << 20;
 
-  enum class Stage : std::uint8_t { resting, beginning, cutting, walking, covering };
+  enum class Stage : std::uint8_t { resting, cutting, walking, covering };
 
   /// A part of a pass.
   struct Part {
@@ -203,8 +200,7 @@ class Checkpointer {
   [[nodiscard]] Result<Checkpointed> advance(ThreadContext& context);
   [[nodiscard]] Result<void> check_sound(const wal::Log& log) const;
   void leave_step() noexcept;
-  void begin_pass(wal::Log& log);
-  [[nodiscard]] bool await_durable(wal::Log& log, Seq number);
+  void begin_pass();
   void begin_part(wal::Log& log, unsigned group);
   [[nodiscard]] Result<Checkpointed> cut(wal::Log& log);
   [[nodiscard]] bool keep_pace() noexcept;

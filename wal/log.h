@@ -154,11 +154,6 @@ class Log {
   /// removed. For checkpoints that hold what those frames held.
   void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max);
 
-  /// The marker of the next round begins a segment, if there is more than a little in the
-  /// present one. For who is to let go of what was written so far, as segments go as a
-  /// whole. It is on disk when a number is durable that nobody had drawn before the call.
-  void leave_segment() noexcept { writer_->leave_segment(); }
-
   /// As Writer::hold_segments and Writer::end_hold.
   void hold_segments() { writer_->hold_segments(); }
   void end_hold() noexcept { writer_->end_hold(); }

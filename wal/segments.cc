@@ -14,9 +14,6 @@ namespace actable::wal {
 namespace {
 
 constexpr std::string_view k_prefix = "log-";
-// Of a segment of the usual length: 4 ms of a disk that reads 1 GB/s, beside the 4 to 10 ms
-// that opening a store takes.
-constexpr std::uint64_t k_left_bytes_min = std::uint64_t{4} << 20;
 // Zeros are written once they reach no further than this beyond the last frame.
 constexpr std::uint64_t k_prewrite_ahead_bytes = std::uint64_t{512} << 10;
 constexpr std::size_t k_prewrite_step_bytes = std::size_t{256} << 10;
@@ -177,59 +174,43 @@ std::vector<base::File*> Segments::take_dirty(std::uint64_t completed_through) {
   return files;
 }
 
-bool Segments::is_ready(std::uint64_t bytes) const noexcept {
-  return unfinished_.file != nullptr && unfinished_.bytes >= bytes;
-}
-
-bool Segments::has_spare(std::uint64_t bytes) const noexcept {
-  return std::ranges::any_of(spare_, [bytes](const SegmentFile& spare) { return spare.bytes >= bytes; });
-}
-
-Result<std::unique_ptr<base::File>> Segments::allocate_file(std::uint64_t bytes) {
+Result<SegmentFile> Segments::create_file(std::uint64_t bytes) {
   // A number that was tried and failed is not tried again: its file may be there.
   do {
     ++file_number_tried_;
   } while (taken_numbers_.contains(file_number_tried_));
-  const std::filesystem::path path = directory_ / segment_file_name(file_number_tried_);
-  auto file = files_.open(path, {.create = true, .write = true, .direct = true});
-  if (!file) return file;
-  unfinished_ = {.file_number = file_number_tried_, .path = path, .bytes = bytes, .files = &files_};
+  SegmentFile segment{.file_number = file_number_tried_,
+                      .path = directory_ / segment_file_name(file_number_tried_),
+                      .bytes = bytes,
+                      .files = &files_};
+  auto file = files_.open(segment.path, {.create = true, .write = true, .direct = true});
+  if (!file) return std::unexpected(file.error());
+  unfinished_ = {.file_number = segment.file_number, .path = segment.path};
   // A segment's name with nothing in it.
   ACTABLE_FAIL_POINT("wal.segment.created");
   if (auto allocated = (*file)->allocate(bytes); !allocated) return std::unexpected(allocated.error());
   // Full size, no header, and a name that the directory may forget.
   ACTABLE_FAIL_POINT("wal.segment.allocated");
-  return file;
-}
-
-Result<void> Segments::finish_file(std::unique_ptr<base::File> file) {
-  if (auto synced = files_.sync_directory(directory_); !synced) return synced;
-  unfinished_.file = std::move(file);
-  return {};
+  if (auto synced = files_.sync_directory(directory_); !synced) return std::unexpected(synced.error());
+  segment.file = std::move(*file);
+  return segment;
 }
 
 Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min) {
   const std::uint64_t bytes = std::max(segment_bytes_, base::k_block_bytes + bytes_min);
-  const bool ready = is_ready(bytes);
-  const bool reused = !ready && has_spare(bytes);
+  const auto fits = [bytes](const SegmentFile& spare) { return spare.bytes >= bytes; };
+  const auto found = std::ranges::find_if(spare_, fits);
+  const bool reused = found != spare_.end();
   SegmentFile segment;
   if (reused) {
-    const auto found = std::ranges::find_if(spare_, [bytes](const SegmentFile& s) { return s.bytes >= bytes; });
     segment = std::move(*found);
     spare_.erase(found);
     // It still bears its old header, and frames of old generations.
     ACTABLE_FAIL_POINT("wal.segment.recycled");
   } else {
-    if (!ready) {
-      auto file = allocate_file(bytes);
-      if (!file) return std::unexpected(std::move(file.error()));
-      if (auto finished = finish_file(*std::move(file)); !finished) return finished;
-    }
-    segment = {.file_number = unfinished_.file_number,
-               .path = unfinished_.path,
-               .bytes = unfinished_.bytes,
-               .files = &files_,
-               .file = std::move(unfinished_.file)};
+    auto created = create_file(bytes);
+    if (!created) return std::unexpected(created.error());
+    segment = std::move(*created);
   }
   segment.header = {++generation_last_, frame_number, era, segment.file_number};
   Blocks<base::k_block_bytes> block;
@@ -239,31 +220,15 @@ Result<void> Segments::begin_segment(std::uint64_t frame_number, std::uint64_t e
   // A header whose first frame is not there.
   ACTABLE_FAIL_POINT("wal.segment.switched");
   offset_ = base::k_block_bytes;
-  leaving_ = false;
   prewritten_ = reused ? segment.bytes : offset_;
   live_.push_back(std::move(segment));
-  if (!reused) unfinished_ = {};
+  unfinished_ = {};
   return {};
-}
-
-Result<bool> Segments::leave_segment() {
-  if (offset_ <= std::min(k_left_bytes_min, live_.back().bytes / 4)) return false;
-  if (!has_spare(segment_bytes_) && !is_ready(segment_bytes_)) {
-    auto file = allocate_file(segment_bytes_);
-    if (!file) {
-      // The disk is full, say. It need not be, for what there is room for yet.
-      if (unfinished_.file_number != 0 && files_.remove(unfinished_.path)) unfinished_ = {};
-      return false;
-    }
-    if (auto finished = finish_file(*std::move(file)); !finished) return std::unexpected(std::move(finished.error()));
-  }
-  leaving_ = true;
-  return true;
 }
 
 Result<Segments::Place> Segments::place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era) {
   ACTABLE_ASSERT(bytes % base::k_block_bytes == 0);
-  if (live_.empty() || leaving_ || offset_ + bytes > live_.back().bytes) {
+  if (live_.empty() || offset_ + bytes > live_.back().bytes) {
     if (auto begun = begin_segment(frame_number, era, bytes); !begun) return std::unexpected(begun.error());
   }
   SegmentFile& segment = live_.back();

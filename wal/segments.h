@@ -88,14 +88,8 @@ class Segments {
   /// cannot be removed stays; nothing is done with this object any more.
   void remove_all() noexcept;
 
-  /// The next frame begins a segment, for which there is a file then. False, and the
-  /// log goes on where it is, when there is little in the present one, so that reading it
-  /// costs nothing beside what an opening does anyway; or there is no room for a file.
-  /// Fails with io_error where a name could not be synced.
-  [[nodiscard]] Result<bool> leave_segment();
-
   /// A place for a frame of `bytes` (a multiple of the block), in the next
-  /// segment if this one has no room, or was left. Fails with io_error.
+  /// segment if this one has no room. Fails with io_error.
   [[nodiscard]] Result<Place> place(std::uint64_t bytes, std::uint64_t frame_number, std::uint64_t era);
 
   /// Zero-fills a piece of the blocks to come, unless enough are; once a frame
@@ -133,12 +127,7 @@ class Segments {
 
  private:
   [[nodiscard]] Result<void> begin_segment(std::uint64_t frame_number, std::uint64_t era, std::uint64_t bytes_min);
-  [[nodiscard]] bool has_spare(std::uint64_t bytes) const noexcept;
-  /// The unfinished file is as it should be.
-  [[nodiscard]] bool is_ready(std::uint64_t bytes) const noexcept;
-  /// A file that nothing but the directory's sync lacks: the unfinished one.
-  [[nodiscard]] Result<std::unique_ptr<base::File>> allocate_file(std::uint64_t bytes);
-  [[nodiscard]] Result<void> finish_file(std::unique_ptr<base::File> file);
+  [[nodiscard]] Result<SegmentFile> create_file(std::uint64_t bytes);
   void mark_dirty(base::File* file, std::uint64_t frame_number);
 
   base::FileSystem& files_;
@@ -147,8 +136,7 @@ class Segments {
   const std::uint64_t segment_bytes_;
   std::deque<SegmentFile> live_;
   std::vector<SegmentFile> spare_;
-  // A file that was created and is not a segment yet; number 0 for none. Open where it
-  // lacks nothing but a header.
+  // A file that was created and is not a segment yet; closed, number 0 for none.
   SegmentFile unfinished_;
   struct Dirty {
     base::File* file;
@@ -156,7 +144,6 @@ class Segments {
   };
   std::vector<Dirty> dirty_;
   std::uint64_t offset_ = 0;
-  bool leaving_ = false;
   std::uint64_t prewritten_ = 0;
   std::uint64_t generation_last_ = 0;
   std::uint64_t file_number_tried_ = 0;

@@ -246,15 +246,7 @@ void Writer::close_round(Clock::time_point now) {
   stagers_.for_each([&](Stager& stager) { take_frames(stager, base::epoch_of(round_cut_), gather); });
   if (failed_) return;
   last_cut_ = round_cut_;
-  // Here, because all that was staged before the round is in the old segment then, but
-  // for what was gathered, and a marker is in the new one.
-  bool begins_segment = false;
-  if (leave_segment_.exchange(false, std::memory_order_acquire)) {
-    auto left = segments_->leave_segment();
-    if (!left) return fail_log(left.error());
-    begins_segment = *left;
-  }
-  if (unmarked() || begins_segment) {
+  if (unmarked()) {
     const std::uint64_t number = next_frame_;
     if (!emit_gathered(*gather, round_cut_, 0)) return;
     // The marker may overtake the frames that it covers.

@@ -104,12 +104,6 @@ class Writer {
   void release_before(std::uint64_t frame_number, std::uint64_t spare_bytes_max,
                       std::function<Result<void>(std::uint64_t, std::uint64_t)> publish);
 
-  /// As `Log::leave_segment`.
-  void leave_segment() noexcept {
-    // seq_cst: before the caller looks which numbers have been drawn.
-    leave_segment_.store(true, std::memory_order_seq_cst);
-  }
-
   /// Lets go of no segment until `end_hold` has been called as often; none is being let
   /// go of when it returns. What was to be is, then.
   void hold_segments();
@@ -278,8 +272,6 @@ class Writer {
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> idle_{false};
-  // Asked for, and not done.
-  std::atomic<bool> leave_segment_{false};
   std::atomic<std::uint64_t> next_frame_shared_;
   std::atomic<std::int64_t> unsynced_since_shared_{0};
   std::atomic<std::int64_t> passed_at_{Clock::now().time_since_epoch().count()};

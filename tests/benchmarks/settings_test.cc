@@ -75,6 +75,7 @@ TEST_CASE("due checkpoints are for stores that have actors") {
   CHECK(says(refused({"--due_checkpoints", "--engines=actable"}), "add --engines=actors"));
   if (bench::find_engine("actors") == nullptr) return;
   CHECK(accepted({"--due_checkpoints", "--engines=actable,actors"}).due_checkpoints);
+  CHECK(says(refused({"--due_checkpoints", "--engines=actors", "--durability=none"}), "that have a log"));
 }
 
 TEST_CASE("recover is what the disk reads and both ways of opening again, each for engines that have it") {
