@@ -1,5 +1,7 @@
 // Commands for closed files.
 
+#include "checkpoint/format.h"
+#include "checkpoint/manifest.h"
 #include "shell/command.h"
 #include "shell/frames.h"
 #include "shell/store_files.h"
@@ -11,6 +13,7 @@
 namespace shell {
 namespace {
 
+namespace checkpoint = actable::checkpoint;
 namespace wal = actable::wal;
 using actable::debug::Document;
 
@@ -56,6 +59,23 @@ void show_tallies(Screen& screen, const std::vector<Tally>& tallies) {
                rows);
 }
 
+void show_checkpoint(Screen& screen, const checkpoint::Manifest& manifest) {
+  if (manifest.files.empty()) return;
+  std::vector<Screen::Row> rows;
+  for (const checkpoint::FileEntry& file : manifest.files) {
+    rows.push_back({checkpoint::file_name(file.number), count_text(file.blocks), count_text(file.records),
+                    bytes_text(static_cast<double>(file.bytes))});
+  }
+  screen.line("");
+  screen.table({{"CHECKPOINT"}, {"BLOCKS", true}, {"RECORDS", true}, {"BYTES", true}}, rows);
+}
+
+[[nodiscard]] std::string records_text(const checkpoint::Manifest& manifest, std::uint64_t of_log) {
+  if (manifest.files.empty()) return count_text(of_log) + " records";
+  return count_text(manifest.records()) + " records of the checkpoint and " + count_text(of_log) +
+         " of the log behind it,";
+}
+
 Got<void> verify(Context& context, const Words&) {
   StoreFiles& files = context.files();
   Screen& screen = context.screen();
@@ -67,9 +87,12 @@ Got<void> verify(Context& context, const Words&) {
   if (!end) return std::unexpected(end.error());
   std::uint64_t frames = 0;
   for (const Tally& one : *tallies) frames += one.frames;
+  const checkpoint::Manifest& manifest = files.checkpoint();
   if (screen.json()) {
     screen.line(json_text(Document::Map{{"whole", true},
                                         {"frames", frames},
+                                        {"checkpoint_records", manifest.records()},
+                                        {"checkpoint_bytes", manifest.bytes()},
                                         {"records_applied", end->records_applied},
                                         {"records_discarded", end->records_discarded},
                                         {"log_bytes", end->bytes},
@@ -77,9 +100,10 @@ Got<void> verify(Context& context, const Words&) {
                                         {"clean", end->clean}}));
     return {};
   }
+  show_checkpoint(screen, manifest);
   screen.line("");
   screen.line({{"whole", Screen::Style::good},
-               ": " + count_text(end->records_applied) + " records up to number " +
+               ": " + records_text(manifest, end->records_applied) + " up to number " +
                    std::to_string(end->cut == 0 ? 0 : end->cut - 1) + " are there, " +
                    (end->clean ? "and the store was closed"
                                : "the process had ended without closing; " + count_text(end->records_discarded) +
@@ -91,7 +115,7 @@ using Where = Command::Where;
 
 constexpr Command k_commands[] = {
     {.name = "verify",
-     .what = "Reads every frame, and tells whether the log is whole",
+     .what = "Reads every frame and block, and tells whether log and checkpoint are whole",
      .example = "verify",
      .where = Where::offline,
      .run = verify},

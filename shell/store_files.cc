@@ -211,10 +211,14 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::TakeRecord& take_record) {
   reads_count_ = false;
   if (auto read = read_checkpoint(*manifest, take); !read) return std::unexpected(std::move(read.error()));
   const wal::Identity identity = actable::store::with_beginning(identity_, *manifest);
+  std::uint64_t passed_over = 0;
   const auto behind = [&](const wal::LogRecord& record) -> Result<void> {
     const std::uint64_t hash = actable::base::hash_key(record.key, identity_.hash_seed);
     // The checkpoint has what became of it.
-    if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) return {};
+    if (record.seq < manifest->groups[checkpoint::group_of(hash)].cut) {
+      ++passed_over;
+      return {};
+    }
     return take(record);
   };
   auto end = wal::replay(directory_, identity, *files, wal::each_record(behind), {},
@@ -228,6 +232,7 @@ Got<wal::LogEnd> StoreFiles::replay(const wal::TakeRecord& take_record) {
                   ": the log ends before what the checkpoint holds; restore the directory from "
                   "a backup");
   }
+  end->records_applied -= passed_over;
   return *std::move(end);
 }
 

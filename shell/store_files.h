@@ -69,8 +69,11 @@ class StoreFiles final : public Source {
   /// Shown while much is read; empty when that is over.
   void show_progress(std::function<void(const std::string&)> show) { show_ = std::move(show); }
 
-  /// Reads everything and tells what it holds; fails where it is damaged.
+  /// Reads everything and tells what the log holds behind the checkpoint; fails where
+  /// either is damaged.
   [[nodiscard]] Got<actable::wal::LogEnd> verify();
+  /// That `verify` has read; without files where there is none.
+  [[nodiscard]] const actable::checkpoint::Manifest& checkpoint() const noexcept { return checkpoint_; }
 
   /// A segment as it lies there, whatever recovery makes of it.
   struct Segment {

@@ -272,6 +272,18 @@ class InAScript(Case):
             self.assertIn(line, log)
         self.assertRegex(log, rf'debug shell \(user {os.geteuid()}, process [0-9]+, "actable-shell"\): put ')
 
+    def test_verify_counts_what_the_checkpoint_holds_and_what_came_behind_it(self):
+        host = self.host()
+        self.say("checkpoint now", "--allow-writes")
+        self.say("in users put later x", "--allow-writes")
+        host.end()
+        said = self.say("verify")
+        self.assertRegex(said, r"CHECKPOINT +BLOCKS +RECORDS +BYTES\nckpt-\d{8} ")
+        self.assertRegex(said, r"whole: 1,\d{3} records of the checkpoint and 1 of the log behind it, up to number")
+        found = json.loads(self.say("verify", "--json"))
+        self.assertGreater(found["checkpoint_records"], 1000)
+        self.assertEqual(found["records_applied"], 1)
+
     def test_a_reader_that_goes_away_is_no_fault(self):
         self.host()
         shell = subprocess.Popen([SHELL, self.directory, "-c", "in numbers scan n 1000"], stdout=subprocess.PIPE)
