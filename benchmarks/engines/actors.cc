@@ -71,7 +71,7 @@ caf::actor spawn_caller(caf::actor_system& system, const std::shared_ptr<Worker>
 }
 
 /// Unless they are asked for, none is due: what is compared is the actors.
-[[nodiscard]] actable::Options with_checkpoints(const EngineOptions& options) {
+[[nodiscard]] actable::Options store_options(const EngineOptions& options) {
   actable::Options result = actable_options(options);
   if (options.due_checkpoints && !options.keep_in_log) return result;
   result.checkpoint_interval = std::chrono::milliseconds(0);
@@ -88,7 +88,7 @@ class ActorsEngine : public ActableStore, public Remote {
         options_(options),
         noise_(options.value_bytes, 'n'),
         system_(configuration_),
-        actors_(value_or_failure(actable::start(system_, with_checkpoints(options),
+        actors_(value_or_failure(actable::start(system_, store_options(options),
                                                 {.mailbox_max = k_messages_max, .sample_every = sample_every}),
                                  "start")) {
     attach(actors_.store());
