@@ -1,6 +1,7 @@
 #include "base/read_ahead.h"
 
 #include "base/bytes.h"
+#include "base/failure.h"
 #include "base/signals.h"
 
 #include <algorithm>
@@ -11,8 +12,8 @@
 namespace actable::base {
 namespace {
 
-std::unexpected<Error> no_memory_to_read() {
-  return fail(ErrorCode::no_memory, "memory is exhausted: reading ahead; nothing was changed");
+std::unexpected<Error> no_memory_to_read() noexcept {
+  return failure(ErrorCode::no_memory, "memory is exhausted: reading ahead; nothing was changed");
 }
 
 }  // namespace
@@ -114,16 +115,18 @@ void ReadAhead::read(Window& window, std::unique_lock<std::mutex>& lock) {
   window.state = State::reading;
   lock.unlock();
   std::shared_ptr<std::byte> memory;
-  Result<std::size_t> found = no_memory_to_read();
+  Result<std::size_t> found = std::size_t{0};
   try {
     memory = memory_.take();
-    if (memory != nullptr) {
+    if (memory == nullptr) {
+      found = no_memory_to_read();
+    } else {
       const std::size_t blocks = round_up(window.wanted, k_block_bytes);
       found = window.file->read_direct(window.offset, {memory.get(), blocks});
       if (found) *found = std::min(*found, window.wanted);
     }
   } catch (const std::bad_alloc&) {
-    // As it was.
+    found = no_memory_to_read();
   }
   lock.lock();
   window.memory = std::move(memory);

@@ -9,8 +9,10 @@
 
 namespace actable::base {
 
-/// What `thread_index` returns when `k_threads_max` live threads have one, or
-/// when the thread is so far in its ending that it has given its index back.
+/// What `thread_index` returns when `k_threads_max` live threads have one, when
+/// the system has no room to note down that the thread has one, or when the
+/// thread is so far in its ending that it has given its index back: after all its
+/// `thread_local` objects.
 inline constexpr unsigned k_no_thread_index = ~0u;
 
 namespace detail {

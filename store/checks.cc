@@ -144,8 +144,8 @@ std::unexpected<Error> bad_value(std::string_view value) {
 std::unexpected<Error> too_many_threads() {
   return base::failure(ErrorCode::overloaded, [&] {
     return "more than " + std::to_string(k_threads_max) +
-           " threads use stores at once, or this thread is ending; nothing was "
-           "changed: let some threads end, or use a pool of them";
+           " threads use stores at once, or this thread is ending, or the system has "
+           "no memory to remember it; nothing was changed: let some threads end, or use a pool of them";
   });
 }
 

@@ -1,5 +1,6 @@
 #include "wal/delivery.h"
 
+#include "base/failure.h"
 #include "base/signals.h"
 
 #include <algorithm>
@@ -74,7 +75,7 @@ void Delivery::deliver_first(const Apply& apply, std::unique_lock<std::mutex>& l
   try {
     done = deliver(batch, apply, applied);
   } catch (const std::bad_alloc&) {
-    done = fail(ErrorCode::no_memory, "memory is exhausted: replaying the log; nothing was changed");
+    done = base::failure(ErrorCode::no_memory, "memory is exhausted: replaying the log; nothing was changed");
   }
   batch = {};
   lock.lock();

@@ -3,6 +3,7 @@
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
+#include "tests/support/threads.h"
 
 #include <caf/sec.hpp>
 #include <caf/send.hpp>
@@ -372,16 +373,11 @@ TEST_CASE("a thread for which the store has no place leaves nobody with an answe
 
   std::string get;
   std::thread([&] {
-    struct AtTheEnd {
-      std::function<void()> act;
-      ~AtTheEnd() { act(); }
-    };
-    // Before the thread gets its place, and so run after it has given it up.
-    thread_local AtTheEnd at_the_end{[&] {
+    test::at_the_very_end([&] {
       get = outcome(scene.space.get("k"));
       answer_when_durable(scene.log(), written, promise, caf::make_message(1));
       scene.stage.tree().board().answer_if_failed(nullptr);
-    }};
+    });
     (void)scene.space.get("k");
   }).join();
   REQUIRE(get == "overloaded");

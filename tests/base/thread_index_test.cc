@@ -1,12 +1,18 @@
 #include "base/thread_index.h"
 #include "tests/support/catch.h"
+#include "tests/support/forked.h"
 #include "tests/support/seed.h"
 #include "tests/support/threads.h"
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
+#include <cstdlib>
 #include <memory>
 #include <set>
+#include <thread>
+
+#include <sys/resource.h>
 
 namespace actable::base {
 namespace {
@@ -75,6 +81,55 @@ TEST_CASE("an index is free again when its thread has ended, and what it did is 
     CHECK_FALSE(thread_index_in_use(last));
   }
   CHECK(written == 100);
+}
+
+TEST_CASE("a thread that ends has its index while its own objects end, and none afterwards") {
+  unsigned at_first = 0;
+  unsigned in_destructor = 0;
+  unsigned at_the_end = 0;
+  on_another_thread([&] {
+    struct Asks {
+      unsigned* answer;
+      ~Asks() { *answer = thread_index(); }
+    };
+    // Before the thread has an index, and so destroyed after whatever comes later.
+    static thread_local Asks asks{&in_destructor};
+    (void)asks;
+    at_first = thread_index();
+    test::at_the_very_end([&] { at_the_end = thread_index(); });
+  });
+  CHECK(in_destructor == at_first);
+  CHECK(at_the_end == k_no_thread_index);
+  CHECK_FALSE(thread_index_in_use(at_first));
+}
+
+/// All memory that the process may still have, down to the smallest piece.
+void take_all_memory() {
+  // Kept: the child ends with it.
+  for (std::size_t bytes = std::size_t{1} << 20; bytes >= 16; bytes /= 2) {
+    while (auto* const memory = static_cast<volatile char*>(std::malloc(bytes))) *memory = 1;
+  }
+}
+
+TEST_CASE("a thread gets its index or none where no memory is left") {
+  // A sanitizer's own memory is limited, too, and it cannot go on without.
+  if (test::k_thread_sanitizer || test::k_address_sanitizer) return;
+  const int outcome = test::in_forked_child([] {
+    std::atomic<int> step{0};
+    unsigned index = 0;
+    std::thread asks([&] {
+      step.wait(0);
+      index = thread_index();
+    });
+    const rlimit none{1, 1};
+    if (::setrlimit(RLIMIT_DATA, &none) != 0) return 2;
+    take_all_memory();
+    step = 1;
+    step.notify_one();
+    asks.join();
+    return index < k_threads_max || index == k_no_thread_index ? 0 : 1;
+  });
+  CHECK(outcome == 0);
 }
 
 TEST_CASE("each thread has an item of its own, made when first asked for") {

@@ -33,7 +33,7 @@ class Client {
         first_nonce_(life_number << 32 | std::uint64_t{thread} << 24),
         work_(work),
         random_(work.seed ^ (std::uint64_t{thread} + 1) * 0x2545f4914f6cdd1dU),
-        spaces_{must(store.space("even")), must(store.space("odd"))} {}
+        spaces_(spaces_in(store)) {}
 
   void write_all() {
     while (!over_ && entries_ < std::min(work_.writes, k_entries_max)) {

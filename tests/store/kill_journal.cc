@@ -24,8 +24,10 @@ Journal::Journal(const std::filesystem::path& file, bool fresh) {
 
 Journal::~Journal() { ::munmap(life_, sizeof(Life)); }
 
+std::array<Space, 2> spaces_in(Store& store) { return {must(store.space("even")), must(store.space("odd"))}; }
+
 Dump dump(Store& store) {
-  const std::array<Space, 2> spaces{must(store.space("even")), must(store.space("odd"))};
+  const std::array<Space, 2> spaces = spaces_in(store);
   Dump found{};
   for (KeyId key = 0; key < k_keys; ++key) {
     const auto record = held(spaces[space_of(key)], name_of(key));

@@ -38,6 +38,8 @@ using KeyId = std::uint32_t;
 
 /// The two spaces that keys lie in, by turns, so that batches span both.
 [[nodiscard]] inline std::size_t space_of(KeyId key) { return key % 2; }
+/// Those two, made where they are not there. Fails the test where they cannot be.
+[[nodiscard]] std::array<Space, 2> spaces_in(Store& store);
 [[nodiscard]] inline std::string name_of(KeyId key) { return "key" + std::to_string(key); }
 /// A space that is dropped again right after it was made.
 [[nodiscard]] inline std::string doomed_space(std::uint64_t nonce) { return "doomed" + std::to_string(nonce); }

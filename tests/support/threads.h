@@ -6,9 +6,14 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include <pthread.h>
 
 namespace actable::test {
 
@@ -33,6 +38,31 @@ inline void together(unsigned threads, const std::function<void(unsigned)>& work
     }
   }
   if (first) std::rethrow_exception(first);
+}
+
+/// Has the calling thread do `work` when it ends, after all its `thread_local`
+/// objects and all that libraries keep for it. `work` throws nothing.
+inline void at_the_very_end(std::function<void()> work) {
+  struct Last {
+    std::function<void()> work;
+    pthread_key_t key{};
+    bool others_first = true;
+  };
+  auto last = std::make_unique<Last>(Last{std::move(work)});
+  const auto end = [](void* kept) {
+    std::unique_ptr<Last> mine(static_cast<Last*>(kept));
+    // In the next round of calls all others have had their turn.
+    if (std::exchange(mine->others_first, false) && pthread_setspecific(mine->key, mine.get()) == 0) {
+      (void)mine.release();
+      return;
+    }
+    mine->work();
+    (void)pthread_key_delete(mine->key);
+  };
+  if (pthread_key_create(&last->key, end) != 0 || pthread_setspecific(last->key, last.get()) != 0) {
+    throw std::runtime_error("the system has no key for the end of a thread");
+  }
+  (void)last.release();
 }
 
 /// Runs `work` on a thread of its own and joins it. Throws what it threw.

@@ -141,13 +141,23 @@ LifePlan long_life(Scenario& scenario) {
   return plan;
 }
 
+/// Before anything turns hostile: a life has its spaces, or it cannot begin. The log
+/// may fail without a write of the life's, since it fills what lies ahead with zeros.
+void make_spaces(Store& store) {
+  (void)test::killing::spaces_in(store);
+  test::must(store.sync());
+}
+
 /// New files cannot be made any more; the one in use can be written to its end.
 void covered_while_open(Scenario& scenario) {
   Lives lives(scenario, scenario.fresh_directory());
   constexpr unsigned k_lives = 2;
   for (unsigned i = 0; i < k_lives; ++i) {
     LifePlan plan = long_life(scenario);
-    plan.opened = [&lives](Store&) { require(cover_read_only(lives.directory()), "no second read-only mount"); };
+    plan.opened = [&lives](Store& store) {
+      make_spaces(store);
+      require(cover_read_only(lives.directory()), "no second read-only mount");
+    };
     lives.live(std::move(plan));
     scenario.check(lives.errors() > 0, "a file system that turned read-only was not noticed");
     require(uncover(lives.directory()), "the read-only mount stays");
@@ -171,7 +181,10 @@ void writes_turn_read_only(Scenario& scenario) {
     plan.options.log_io = LogIo::pwrite;
     // From a block to half of a segment.
     const std::uint32_t bit = std::uint32_t{1} << (12 + scenario.random.below(8));
-    plan.opened = [turn, bit](Store&) { require(turn(bit), "what went once went not again"); };
+    plan.opened = [turn, bit](Store& store) {
+      make_spaces(store);
+      require(turn(bit), "what went once went not again");
+    };
     lives.live(std::move(plan));
     scenario.check(lives.errors() > 0, "writes that fail were not noticed");
   }
