@@ -4,6 +4,8 @@
 #include "tests/store/vocabulary.h"
 #include "tests/support/routed_files.h"
 #include "tests/support/simulated_disk.h"
+#include "tests/support/wait.h"
+#include "wal/identity.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -118,6 +120,13 @@ struct Scene {
 
   Result<Store> open(const char* directory) { return store::Access::open_unchecked(scene_options(directory), files); }
 };
+
+/// Waits until the log before a checkpoint is let go of, of which more than a segment was
+/// on disk when the checkpoint began. Else it may be between two backups, the second of which has less of it then.
+inline void until_log_shortened(Scene& scene) {
+  until("the log before the checkpoint is let go of",
+        [&] { return must(wal::read_identity(scene.disk, k_store_path))->first_frame > 1; });
+}
 
 /// What a store that opens from this image holds in the space `s`, and its cut.
 struct Opened {

@@ -6,7 +6,6 @@
 #include "tests/support/seed.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/threads.h"
-#include "wal/identity.h"
 
 #include <algorithm>
 #include <array>
@@ -106,9 +105,7 @@ TEST_CASE("a backup into an older one writes only what is new", "[backup]") {
   write_some(2'000);
   must(store.sync());
   must(store.checkpoint());
-  // Else it may be between two backups, the second of which has less of the log then.
-  until("the log before the checkpoint is let go of",
-        [&] { return must(wal::read_identity(scene.disk, k_store_path))->first_frame > 1; });
+  until_log_shortened(scene);
   write_some(500);
 
   const BackupStats first = must(store.backup(k_backup_path));

@@ -267,8 +267,10 @@ TEST_CASE("a file of the backup that is gone or has another length is copied aga
   Store store = must(scene.open(k_store_path));
   Telling telling;
   Teller teller(store, telling, seed(), "w");
-  for (int i = 0; i < 300; ++i) teller.write();
+  for (int i = 0; i < 2'000; ++i) teller.write();
+  must(store.sync());
   must(store.checkpoint());
+  until_log_shortened(scene);
   for (int i = 0; i < 200; ++i) teller.write();
   must(store.backup(k_backup_path));
   for (const std::string& name : scene.backup.names()) {
