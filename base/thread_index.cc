@@ -27,7 +27,8 @@ class IndexPool {
   unsigned acquire() noexcept {
     const std::lock_guard lock(mutex_);
     const unsigned index = lowest_free();
-    if (index == k_no_thread_index || !watch_this_thread(index)) return k_no_thread_index;
+    detail::t_thread_index_refused = index != k_no_thread_index && !watch_this_thread(index);
+    if (index == k_no_thread_index || detail::t_thread_index_refused) return k_no_thread_index;
     mark(index, true);
     return index;
   }
@@ -53,7 +54,8 @@ class IndexPool {
     used_[index / 64].store(used ? before | bit : before & ~bit, std::memory_order_relaxed);
   }
 
-  /// False when the system has no key left, or no memory to keep the index under it.
+  /// False when the system has no key left (the program uses all 1,024 of them), or no
+  /// memory to keep the index under it.
   [[nodiscard]] bool watch_this_thread(unsigned index) noexcept {
     if (!key_) {
       pthread_key_t made{};

@@ -10,13 +10,14 @@
 namespace actable::base {
 
 /// What `thread_index` returns when `k_threads_max` live threads have one, when
-/// the system has no room to note down that the thread has one, or when the
-/// thread is so far in its ending that it has given its index back: after all its
-/// `thread_local` objects.
+/// the system has no memory to note down that the thread has one, or when the
+/// thread is so far in its ending that it has given its index back: with the C
+/// library of GNU after all its `thread_local` objects.
 inline constexpr unsigned k_no_thread_index = ~0u;
 
 namespace detail {
 inline constinit thread_local unsigned t_thread_index = k_no_thread_index;
+inline constinit thread_local bool t_thread_index_refused = false;
 [[nodiscard]] unsigned acquire_thread_index() noexcept;
 }  // namespace detail
 
@@ -34,6 +35,9 @@ inline constinit thread_local unsigned t_thread_index = k_no_thread_index;
 
 /// The same, or `k_no_thread_index` when the calling thread has not asked yet.
 [[nodiscard]] inline unsigned thread_index_so_far() noexcept { return detail::t_thread_index; }
+
+/// Whether the calling thread has none for lack of memory. It may ask again.
+[[nodiscard]] inline bool thread_index_lacks_memory() noexcept { return detail::t_thread_index_refused; }
 
 [[nodiscard]] bool thread_index_in_use(unsigned index) noexcept;
 

@@ -159,7 +159,9 @@ Result<Checkpointed> Checkpointer::step(ThreadContext& context) {
   Result<Checkpointed> came = guarded("a step of the checkpoint", [&] { return advance(context); });
   if (!came && stage_ != Stage::resting) {
     abandon_part();
-    end_pass(std::unexpected(came.error()));
+    // Whatever happens, the step is left: others wait for its end.
+    const Error& why = came.error();
+    end_pass(base::failure(why.code, [&why] { return why.message; }));
   }
   leave_step();
   return came;

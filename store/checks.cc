@@ -2,6 +2,7 @@
 
 #include "base/failure.h"
 #include "base/file.h"
+#include "base/thread_index.h"
 #include "base/utf8.h"
 
 #include <bit>
@@ -141,11 +142,12 @@ std::unexpected<Error> bad_value(std::string_view value) {
   });
 }
 
-std::unexpected<Error> too_many_threads() {
+std::unexpected<Error> no_place_for_thread() {
+  if (base::thread_index_lacks_memory()) return no_memory("a thread's place");
   return base::failure(ErrorCode::overloaded, [&] {
     return "more than " + std::to_string(k_threads_max) +
-           " threads use stores at once, or this thread is ending, or the system has "
-           "no memory to remember it; nothing was changed: let some threads end, or use a pool of them";
+           " threads use stores at once, or this thread is ending; nothing was "
+           "changed: let some threads end, or use a pool of them";
   });
 }
 

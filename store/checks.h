@@ -16,7 +16,7 @@ namespace actable::store {
 /// Messages of the rare side; the frequent side only compares sizes.
 [[nodiscard]] std::unexpected<Error> bad_key(std::string_view key);
 [[nodiscard]] std::unexpected<Error> bad_value(std::string_view value);
-[[nodiscard]] std::unexpected<Error> too_many_threads();
+[[nodiscard]] std::unexpected<Error> no_place_for_thread();
 [[nodiscard]] std::unexpected<Error> no_memory(std::string_view what) noexcept;
 
 [[nodiscard]] inline bool key_fits(std::string_view key) noexcept {

@@ -24,7 +24,7 @@ StoreCore::~StoreCore() {
   collect_samples();
 }
 
-Result<ThreadContext*> StoreCore::no_context() { return too_many_threads(); }
+Result<ThreadContext*> StoreCore::no_context() { return no_place_for_thread(); }
 
 Result<ThreadContext*> StoreCore::new_context(unsigned index) {
   base::Epochs::Slot* const slot = epochs_.slot(index);
@@ -94,7 +94,7 @@ Result<std::shared_ptr<wal::Log>> StoreCore::log_for(Seq seq) const {
   std::shared_ptr<wal::Log> log = find_log();
   if (log == nullptr) {
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
-    if (!options_.directory.empty()) return too_many_threads();
+    if (!options_.directory.empty()) return no_place_for_thread();
     return base::failure(ErrorCode::unsupported,
                          "this store is pure memory: nothing in it can be made durable; set Options::directory");
   }

@@ -1,18 +1,12 @@
 #include "base/thread_index.h"
 #include "tests/support/catch.h"
-#include "tests/support/forked.h"
 #include "tests/support/seed.h"
 #include "tests/support/threads.h"
 
 #include <algorithm>
-#include <atomic>
 #include <barrier>
-#include <cstdlib>
 #include <memory>
 #include <set>
-#include <thread>
-
-#include <sys/resource.h>
 
 namespace actable::base {
 namespace {
@@ -98,38 +92,10 @@ TEST_CASE("a thread that ends has its index while its own objects end, and none 
     at_first = thread_index();
     test::at_the_very_end([&] { at_the_end = thread_index(); });
   });
+  REQUIRE(at_first < k_threads_max);
   CHECK(in_destructor == at_first);
   CHECK(at_the_end == k_no_thread_index);
   CHECK_FALSE(thread_index_in_use(at_first));
-}
-
-/// All memory that the process may still have, down to the smallest piece.
-void take_all_memory() {
-  // Kept: the child ends with it.
-  for (std::size_t bytes = std::size_t{1} << 20; bytes >= 16; bytes /= 2) {
-    while (auto* const memory = static_cast<volatile char*>(std::malloc(bytes))) *memory = 1;
-  }
-}
-
-TEST_CASE("a thread gets its index or none where no memory is left") {
-  // A sanitizer's own memory is limited, too, and it cannot go on without.
-  if (test::k_thread_sanitizer || test::k_address_sanitizer) return;
-  const int outcome = test::in_forked_child([] {
-    std::atomic<int> step{0};
-    unsigned index = 0;
-    std::thread asks([&] {
-      step.wait(0);
-      index = thread_index();
-    });
-    const rlimit none{1, 1};
-    if (::setrlimit(RLIMIT_DATA, &none) != 0) return 2;
-    take_all_memory();
-    step = 1;
-    step.notify_one();
-    asks.join();
-    return index < k_threads_max || index == k_no_thread_index ? 0 : 1;
-  });
-  CHECK(outcome == 0);
 }
 
 TEST_CASE("each thread has an item of its own, made when first asked for") {

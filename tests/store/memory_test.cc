@@ -2,6 +2,7 @@
 #include "store/checks.h"
 #include "tests/support/allocations.h"
 #include "tests/support/catch.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/results.h"
 #include "tests/support/simulated_disk.h"
 
@@ -187,6 +188,34 @@ class DiskWithPoorQueue final : public SimulatedDisk {
  private:
   const std::uint64_t nth_;
 };
+
+TEST_CASE("a checkpoint that is cancelled where memory runs out has ended, and another can be written") {
+  SimulatedDisk disk;
+  Store store = must(open(disk));
+  Space space = must(store.space("s"));
+  must(space.put("k", "v"));
+  store::StoreCore& core = store::Access::core(store);
+  std::uint64_t failures = 0;
+  bool failed = true;
+  for (std::uint64_t nth = 1; failed; ++nth) {
+    INFO("request " << nth);
+    must(store.sync());
+    const std::uint64_t pass = core.checkpointer().ask();
+    (void)must(core.step_checkpoint());
+    store.cancel_checkpoint();
+    std::optional<Result<store::Checkpointed>> came;
+    {
+      const test::FailingMemory failing(nth);
+      came.emplace(core.step_checkpoint());
+      failed = failing.failed();
+    }
+    REQUIRE(test::outcome(*came) == "closed");
+    REQUIRE(core.checkpointer().ended() == pass);
+    failures += failed ? 1 : 0;
+  }
+  CHECK(failures >= 2);
+  must(store.checkpoint());
+}
 
 TEST_CASE("a log's thread without memory ends the log, and neither the program nor a wait") {
   constexpr std::uint64_t k_calls = 40;

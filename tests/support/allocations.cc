@@ -13,7 +13,8 @@
 namespace actable::test::allocations {
 namespace {
 
-// relaxed throughout: one thread at a time runs (tests/support/scheduler.h).
+// relaxed throughout: one thread at a time runs (tests/support/scheduler.h), or one alone
+// is counted.
 constinit std::atomic<std::uint64_t> g_count{0};
 constinit std::atomic<std::uint64_t> g_failed{0};
 constinit std::atomic<std::uint64_t> g_first{0};

@@ -40,8 +40,9 @@ inline void together(unsigned threads, const std::function<void(unsigned)>& work
   if (first) std::rethrow_exception(first);
 }
 
-/// Has the calling thread do `work` when it ends, after all its `thread_local`
-/// objects and all that libraries keep for it. `work` throws nothing.
+/// Has the calling thread do `work` when it ends, after all its `thread_local` objects
+/// and what others keep for it under keys, unless they put that off too. `work` throws
+/// nothing.
 inline void at_the_very_end(std::function<void()> work) {
   struct Last {
     std::function<void()> work;
