@@ -63,7 +63,11 @@ void StoreCore::collect_samples() noexcept {
 std::shared_ptr<wal::Log> StoreCore::find_log() const noexcept {
   const unsigned index = base::thread_index();
   base::Epochs::Slot* const slot = index == base::k_no_thread_index ? nullptr : epochs_.slot(index);
-  if (slot == nullptr) return nullptr;
+  if (slot == nullptr) {
+    // No place for this thread. Closing says so under the mutex before it takes the log away.
+    const std::lock_guard lock(catalog_mutex_);
+    return state_.load(std::memory_order_acquire) == State::closed ? nullptr : log_;
+  }
   const base::ReadPin pin(epochs_, *slot);
   return state_.load(std::memory_order_acquire) == State::closed ? nullptr : log_;
 }
@@ -94,7 +98,6 @@ Result<std::shared_ptr<wal::Log>> StoreCore::log_for(Seq seq) const {
   std::shared_ptr<wal::Log> log = find_log();
   if (log == nullptr) {
     if (state_.load(std::memory_order_acquire) == State::closed) return closed_error();
-    if (!options_.directory.empty()) return no_place_for_thread();
     return base::failure(ErrorCode::unsupported,
                          "this store is pure memory: nothing in it can be made durable; set Options::directory");
   }

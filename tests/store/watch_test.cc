@@ -7,6 +7,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/threads.h"
 #include "tests/support/wait.h"
 #include "wal/durable.h"
 
@@ -91,6 +92,29 @@ TEST_CASE("after a failure nothing is said to become durable", "[watch]") {
   CHECK(outcome(space.put("k", "w", k_sync)) == "indeterminate");
   CHECK(outcome(core(store).want_durable(store.last_seq())) == "indeterminate");
   CHECK(core(store).log_failed());
+}
+
+TEST_CASE("a thread for which the store has no place can refuse writes, and wait for those there are", "[watch]") {
+  const TemporaryDirectory directory;
+  Store store = must(Store::open(small_store(directory / "store")));
+  Space space = must(store.space("s"));
+  const Seq taken = must(space.put("k", "taken"));
+  std::string got;
+  std::string waited;
+  Seq durable = 0;
+  on_another_thread([&] {
+    (void)space.get("k");
+    at_the_very_end([&] {
+      got = outcome(space.get("k"));
+      core(store).refuse_writes("no more");
+      waited = outcome(store.wait_durable(taken));
+      durable = store.durable_seq();
+    });
+  });
+  REQUIRE(got == "overloaded");
+  CHECK(outcome(space.put("k", "refused")) == "read_only");
+  CHECK(waited == "ok");
+  CHECK(durable >= taken);
 }
 
 TEST_CASE("refusing writes keeps those that were taken, and reads", "[watch]") {
