@@ -239,7 +239,11 @@ class Load {
   [[nodiscard]] Got<void> run(const std::string& space, IfMissing if_missing) {
     Screen& screen = context_.screen();
     auto target = LoadTarget::open(context_, space, if_missing);
-    if (!target) return std::unexpected(std::move(target.error()));
+    if (!target) {
+      // Who interrupts cannot see whether it has begun.
+      if (target.error().status == k_status_interrupted) target.error().message += "; 0 keys had been loaded";
+      return std::unexpected(std::move(target.error()));
+    }
     target_ = *std::move(target);
     auto put = put_all();
     // What came before the one that is wrong is in the store, and on disk.

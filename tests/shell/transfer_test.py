@@ -588,6 +588,14 @@ class TransfersGoWrong(TransferCase):
                 self.assertIn(shell.stderr.read(), said)
                 host.end()
 
+    def test_an_interrupt_before_a_load_has_begun_says_what_was_loaded(self):
+        impostor = self.impostor(put_many=[None], spaces={"result": []})
+        shell = self.shell("--allow-writes", "-c", "load users json", stdin=subprocess.PIPE)
+        until("it has asked", lambda: any(b"put_many" in request for request in impostor.requests))
+        shell.send_signal(signal.SIGINT)
+        self.assertEqual(shell.wait(LIMIT_S), 130)
+        self.assertEqual(shell.stderr.read(), "interrupted; 0 keys had been loaded\n")
+
     def test_an_interrupt_ends_a_load_that_waits_for_the_process(self):
         impostor = self.impostor(put_many=[{"result": {"stored": 0, "seq": 0}}, None], spaces={"result": []})
         shell = self.shell("--allow-writes", "-c", "load users json", stdin=subprocess.PIPE)
