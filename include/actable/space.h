@@ -50,6 +50,7 @@ class Cursor {
   /// Fails with
   ///   closed      the store was closed or the space dropped
   ///   overloaded  more threads than `k_threads_max`
+  ///   no_memory   the next call goes on where this one would have
   [[nodiscard]] Result<bool> next();
 
   /// Where the last `next` that returned true stopped. The views are valid
@@ -71,6 +72,7 @@ class Cursor {
 /// Every function can fail with
 ///   closed      the store was closed or the space dropped
 ///   overloaded  more threads than `k_threads_max` use stores
+///   no_memory   nothing changed
 /// and every one that takes a key with
 ///   invalid_argument  the key is empty
 ///   too_large         the key is longer than `k_key_bytes_max`
@@ -78,7 +80,6 @@ class Cursor {
 ///   overloaded     the disk is slower than the writers and
 ///                  `Options::write_deadline` passed; nothing changed
 ///   read_only      an earlier write or sync of the log failed; nothing changed
-///   no_memory      nothing changed
 ///   unsupported    `Durability::sync` asked of a space without a log; nothing
 ///                  changed
 ///   indeterminate  with `Durability::sync` only: the log failed while this
