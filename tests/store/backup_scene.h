@@ -122,7 +122,8 @@ struct Scene {
 };
 
 /// Waits until the log before a checkpoint is let go of, of which more than a segment was
-/// on disk when the checkpoint began. Else it may be between two backups, the second of which has less of it then.
+/// on disk when the checkpoint began. Else it may be between two backups, the second of
+/// which has less of it then.
 inline void until_log_shortened(Scene& scene) {
   until("the log before the checkpoint is let go of",
         [&] { return must(wal::read_identity(scene.disk, k_store_path))->first_frame > 1; });
