@@ -32,16 +32,23 @@ inline void store_le(std::byte* to, T value) noexcept {
 
 /// As memcmp of so many bytes, for keys: most are short, and calling memcmp would
 /// be most of the work.
+///
+/// The ways in come together in a word and not in a truth value, which would have to
+/// be made and looked at again.
 [[nodiscard, gnu::always_inline]] inline bool equal_bytes(const char* a, const char* b, std::size_t bytes) noexcept {
   constexpr std::size_t k_word = sizeof(std::uint64_t);
-  if (bytes < k_word || bytes > 4 * k_word) return std::memcmp(a, b, bytes) == 0;
   // Pairs of words that overlap where they must.
   const auto differ = [a, b](std::size_t at) {
     return load_le<std::uint64_t>(reinterpret_cast<const std::byte*>(a + at)) ^
            load_le<std::uint64_t>(reinterpret_cast<const std::byte*>(b + at));
   };
-  std::uint64_t difference = differ(0) | differ(bytes - k_word);
-  if (bytes > 2 * k_word) difference |= differ(k_word) | differ(bytes - 2 * k_word);
+  std::uint64_t difference = 0;
+  if (bytes < k_word || bytes > 4 * k_word) [[unlikely]] {
+    difference = static_cast<std::uint64_t>(std::memcmp(a, b, bytes));
+  } else {
+    difference = differ(0) | differ(bytes - k_word);
+    if (bytes > 2 * k_word) difference |= differ(k_word) | differ(bytes - 2 * k_word);
+  }
   return difference == 0;
 }
 

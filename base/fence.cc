@@ -27,12 +27,12 @@ bool register_process() noexcept {
 
 }  // namespace
 
-bool membarrier_in_use() noexcept { return detail::asymmetric.load(std::memory_order_relaxed); }
+bool membarrier_in_use() noexcept { return detail::asymmetric; }
 
 void prepare_fences() noexcept {
   static const bool registered = [] {
     const bool done = register_process();
-    detail::asymmetric.store(done, std::memory_order_seq_cst);
+    detail::asymmetric = done;
     return done;
   }();
   (void)registered;
@@ -40,7 +40,7 @@ void prepare_fences() noexcept {
 
 void force_full_fences(bool force) noexcept {
   prepare_fences();
-  detail::asymmetric.store(!force && register_process(), std::memory_order_seq_cst);
+  detail::asymmetric = !force && register_process();
 }
 
 void heavy_fence() noexcept {

@@ -34,7 +34,8 @@ void force_full_fences(bool force) noexcept;
 void heavy_fence() noexcept;
 
 namespace detail {
-inline constinit std::atomic<bool> asymmetric{false};
+/// No atomic: set before the first store is used, and never while one is.
+[[gnu::visibility("hidden")]] inline constinit bool asymmetric = false;
 #if defined(__SANITIZE_THREAD__)
 // ThreadSanitizer sees no fences. A read-modify-write on one word orders the
 // same accesses in a way that it does see.
@@ -46,8 +47,7 @@ inline void light_fence() noexcept {
 #if defined(__SANITIZE_THREAD__)
   detail::fence_word.fetch_add(1, std::memory_order_acq_rel);
 #else
-  // relaxed: set once before the first store is used.
-  if (detail::asymmetric.load(std::memory_order_relaxed)) [[likely]] {
+  if (detail::asymmetric) [[likely]] {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   } else {
     std::atomic_thread_fence(std::memory_order_seq_cst);

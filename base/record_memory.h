@@ -209,7 +209,7 @@ class RecordMemory {
   static constexpr unsigned k_classes = k_small_classes + 14 * k_classes_a_doubling;
   static constexpr std::size_t k_small_bytes_max = 512;
 
-  [[nodiscard]] static unsigned class_of(std::size_t bytes) noexcept {
+  [[nodiscard, gnu::always_inline]] static unsigned class_of(std::size_t bytes) noexcept {
     ACTABLE_ASSERT(bytes >= 1);
     return bytes <= k_small_bytes_max ? static_cast<unsigned>((bytes + 7) / 8 - 1) : large_class_of(bytes);
   }
@@ -333,8 +333,7 @@ inline void RecordMemory::prefetch_for_writing(const void* block, std::size_t by
   const std::size_t last = bytes - 1;
   // No loop: it would be foretold wrongly where sizes differ.
   __builtin_prefetch(begin, 1);
-  __builtin_prefetch(begin + std::min(1 * k_line_bytes, last), 1);
-  __builtin_prefetch(begin + std::min(2 * k_line_bytes, last), 1);
+  __builtin_prefetch(begin + std::min(k_line_bytes, last), 1);
   __builtin_prefetch(begin + last, 1);
 }
 

@@ -13,10 +13,11 @@ namespace actable::base {
 /// the system has no memory to note down that the thread has one, or when the
 /// thread is so far in its ending that it has given its index back: with the C
 /// library of GNU after all its `thread_local` objects.
-inline constexpr unsigned k_no_thread_index = ~0u;
+inline constexpr unsigned k_no_thread_index = k_threads_max;
 
 namespace detail {
-inline constinit thread_local unsigned t_thread_index = k_no_thread_index;
+[[gnu::tls_model("initial-exec"), gnu::visibility("hidden")]] inline constinit thread_local unsigned t_thread_index =
+    k_no_thread_index;
 inline constinit thread_local bool t_thread_index_refused = false;
 [[nodiscard]] unsigned acquire_thread_index() noexcept;
 }  // namespace detail
@@ -56,7 +57,7 @@ class PerThread {
     for_each([](T& item) { delete &item; });
   }
 
-  /// Null when the thread of that index has none yet.
+  /// Null when the thread of that index has none yet, and for `k_no_thread_index`.
   [[nodiscard]] T* find(unsigned index) const noexcept {
     // acquire: pairs with the release in `get`; scanners see a whole T.
     return slots_[index].load(std::memory_order_acquire);
@@ -107,7 +108,8 @@ class PerThread {
   }
 
  private:
-  std::array<std::atomic<T*>, k_threads_max> slots_{};
+  // The last is of threads without an index, and stays null.
+  std::array<std::atomic<T*>, k_threads_max + 1> slots_{};
   std::atomic<unsigned> end_{0};
 };
 

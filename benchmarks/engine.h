@@ -1,5 +1,6 @@
 #pragma once
 
+#include "benchmarks/keys.h"
 #include "benchmarks/workload.h"
 
 #include <cstddef>
@@ -82,6 +83,34 @@ class Session {
 
   /// Does all of them, in this order.
   virtual void apply(std::span<Call> calls);
+
+  /// As `put` of each, one after the other.
+  virtual void put_each(std::span<const KeyBlock::Slot> slots) = 0;
+
+  /// As `get` of each, one after the other, until one finds no value or one that does
+  /// not belong to the key; how many found theirs. `value` is where each is copied to.
+  virtual std::size_t get_each(std::span<const KeyBlock::Slot> slots, std::string& value) = 0;
+};
+
+/// A session whose loops call `put` and `get` of `Derived` itself: a call by way of a
+/// table of functions for each operation, and what is kept over it, would be a part
+/// of what is measured.
+template <class Derived>
+class LoopingSession : public Session {
+ public:
+  void put_each(std::span<const KeyBlock::Slot> slots) final {
+    for (const KeyBlock::Slot& slot : slots) derived().Derived::put(slot.key, slot.value);
+  }
+
+  std::size_t get_each(std::span<const KeyBlock::Slot> slots, std::string& value) final {
+    std::size_t found = 0;
+    while (found < slots.size() && derived().Derived::get(slots[found].key, value) && slots[found].matches(value))
+      ++found;
+    return found;
+  }
+
+ private:
+  [[nodiscard]] Derived& derived() noexcept { return static_cast<Derived&>(*this); }
 };
 
 /// What an engine says of itself while it works, where it does.

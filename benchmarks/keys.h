@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -45,6 +46,25 @@ class KeyBlock {
     std::size_t value_bytes;
   };
 
+  /// A key, and the value that belongs to it.
+  struct Slot {
+    std::string_view key;
+    std::string_view value;
+    char* key_stamp;
+    char* value_stamp;
+
+    /// `digits` as `hex_word` gives them.
+    void set(std::uint64_t digits) const noexcept {
+      std::memcpy(key_stamp, &digits, k_stamp_bytes);
+      std::memcpy(value_stamp, &digits, k_stamp_bytes);
+    }
+
+    /// Whether `read` is a value that belongs to the key.
+    [[nodiscard]] bool matches(std::string_view read) const noexcept {
+      return read.size() == value.size() && std::memcmp(read.data(), value.data(), k_stamp_bytes) == 0;
+    }
+  };
+
   /// `noise` is at least one value long. Keys and values are at least
   /// `k_stamp_bytes` long.
   KeyBlock(Shape shape, std::string_view noise)
@@ -60,30 +80,21 @@ class KeyBlock {
     }
   }
 
-  /// `digits` as `hex_word` gives them.
-  void set(std::size_t slot, std::uint64_t digits) noexcept {
-    std::memcpy(slots_[slot].key_stamp, &digits, k_stamp_bytes);
-    std::memcpy(slots_[slot].value_stamp, &digits, k_stamp_bytes);
-  }
+  void set(std::size_t slot, std::uint64_t digits) noexcept { slots_[slot].set(digits); }
 
   [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
+  [[nodiscard]] std::span<const Slot> slots(std::size_t first, std::size_t end) const noexcept {
+    return std::span(slots_).subspan(first, end - first);
+  }
   [[nodiscard]] std::string_view key(std::size_t slot) const noexcept { return slots_[slot].key; }
   [[nodiscard]] std::string_view value(std::size_t slot) const noexcept { return slots_[slot].value; }
 
   /// Whether `value` is one that belongs to the key in the slot.
   [[nodiscard]] bool matches(std::size_t slot, std::string_view value) const noexcept {
-    const std::string_view expected = slots_[slot].value;
-    return value.size() == expected.size() && std::memcmp(value.data(), expected.data(), k_stamp_bytes) == 0;
+    return slots_[slot].matches(value);
   }
 
  private:
-  struct Slot {
-    std::string_view key;
-    std::string_view value;
-    char* key_stamp;
-    char* value_stamp;
-  };
-
   std::vector<char> keys_;
   std::vector<char> values_;
   std::vector<Slot> slots_;

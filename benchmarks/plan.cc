@@ -133,7 +133,7 @@ Plan::Plan(std::size_t steps) : size_(steps) {
 }
 
 Plan::Plan(Plan&& other) noexcept
-    : steps_(std::exchange(other.steps_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : steps_(std::exchange(other.steps_, nullptr)), size_(std::exchange(other.size_, 0)), only_(other.only_) {}
 
 Plan::~Plan() {
   if (steps_ != nullptr) ::munmap(steps_, size_ * sizeof(Step));
@@ -142,7 +142,12 @@ Plan::~Plan() {
 Plan draw_plan(const PlanRequest& request) {
   Random random(request.seed);
   Plan plan = draw(request, random);
-  for (Step& step : plan.steps()) step.digits = hex_word(step.key_number());
+  bool alike = true;
+  for (Step& step : plan.steps()) {
+    step.digits = hex_word(step.key_number());
+    alike &= step.kind == plan.steps().front().kind;
+  }
+  if (alike && !plan.steps().empty()) plan.set_only(plan.steps().front().kind);
   return plan;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace bench {
@@ -36,12 +37,17 @@ class Plan {
   Plan& operator=(Plan&&) = delete;
   ~Plan();
 
+  /// The kind of all steps, if they are of one.
+  [[nodiscard]] std::optional<Kind> only() const noexcept { return only_; }
+  void set_only(std::optional<Kind> only) noexcept { only_ = only; }
+
   [[nodiscard]] std::span<Step> steps() noexcept { return {steps_, size_}; }
   [[nodiscard]] std::span<const Step> steps() const noexcept { return {steps_, size_}; }
 
  private:
   Step* steps_ = nullptr;
   std::size_t size_ = 0;
+  std::optional<Kind> only_;
 };
 
 /// What a plan is drawn for.

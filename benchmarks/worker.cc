@@ -10,7 +10,7 @@ namespace {
 
 /// Keys and values that are prepared at once, small enough to stay in the
 /// nearest cache, large values excepted.
-constexpr std::size_t k_slots_max = 16;
+constexpr std::size_t k_slots_max = 64;
 constexpr std::size_t k_prepared_bytes_max = std::size_t{16} << 10;
 
 /// A wait longer than this gives the processor to whoever needs it.
@@ -79,7 +79,8 @@ std::size_t Worker::prepare() {
   const std::span<const Step> all = std::as_const(plan_).steps();
   const std::span<const Step> steps = all.subspan(
       position_, std::min<std::uint64_t>({block_.slots(), all.size() - position_, options_.limit - count_}));
-  for (std::size_t slot = 0; slot < steps.size(); ++slot) block_.set(slot, steps[slot].digits);
+  const std::span<const KeyBlock::Slot> slots = block_.slots(0, steps.size());
+  for (std::size_t slot = 0; slot < steps.size(); ++slot) slots[slot].set(steps[slot].digits);
   steps_ = steps.data();
   position_ = position_ + steps.size() == all.size() ? 0 : position_ + steps.size();
   return steps.size();
@@ -111,10 +112,26 @@ std::size_t Worker::prepare() {
   }
 }
 
+/// As `apply` from the one slot up to the other.
+inline void Worker::apply_each(std::size_t first, std::size_t end) {
+  if (plan_.only() == Kind::read) {
+    const std::size_t found = session_->get_each(block_.slots(first, end), value_);
+    if (first + found == end) return;
+    // Once more, to say what is wrong with it.
+    expect_value(first + found);
+    fail(first + found, "was missing or had the value of another key a moment ago");
+  } else if (plan_.only() == Kind::put) {
+    session_->put_each(block_.slots(first, end));
+  } else {
+    for (std::size_t slot = first; slot < end; ++slot) apply(slot);
+  }
+}
+
 void Worker::run_sampled(std::size_t count) {
   for (std::size_t slot = 0; slot < count;) {
     const std::size_t untimed = std::min<std::size_t>(count - slot, until_sample_);
-    for (const std::size_t end = slot + untimed; slot < end; ++slot) apply(slot);
+    apply_each(slot, slot + untimed);
+    slot += untimed;
     until_sample_ -= untimed;
     if (slot == count) return;
     until_sample_ = k_sample_every - 1;

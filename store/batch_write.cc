@@ -54,8 +54,8 @@ Result<Seq> BatchWrite::run() {
   collect();
   if (auto checked = check_durability(); !checked) return std::unexpected(std::move(checked.error()));
   SamplingState& sampling = context_.sampling;
-  if (static_cast<std::size_t>(sampling.countdown) > items_.size()) [[likely]] {
-    sampling.countdown -= static_cast<std::int32_t>(items_.size());
+  if (static_cast<std::size_t>(sampling.before_next) >= items_.size()) [[likely]] {
+    sampling.before_next -= static_cast<std::int32_t>(items_.size());
     return run_counted();
   }
   SampledCall call(store_.sampler(), sampling, items_.size(), [this](std::size_t i) -> SampledCall::What {

@@ -175,7 +175,6 @@ void StoreCore::clear_some(SpaceCore& space, ThreadContext& context, table::Scan
     const base::WritePin pin(epochs_, context.slot);
     space.table().clear_next(context.cache(), position);
   }
-  if (position.done) space.forget_table();
 }
 
 void StoreCore::clear_table(SpaceCore& space, ThreadContext& context) noexcept {

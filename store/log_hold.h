@@ -27,13 +27,15 @@ class LogHold {
 
   /// Pinned, before staging `bytes` of records: false when there is no room for
   /// them now, or the log has failed.
-  [[nodiscard]] static bool has_room(StoreCore& store, const ThreadContext& context, std::size_t bytes) noexcept {
+  [[nodiscard, gnu::always_inline]] static bool has_room(StoreCore& store, const ThreadContext& context,
+                                                         std::size_t bytes) noexcept {
     return store.log()->ready(*context.stager, bytes);
   }
 
   /// Pinned, after publishing and staging: whether there is something to do
   /// once unpinned.
-  [[nodiscard]] static bool needed(const ThreadContext& context, bool logged, WriteOptions options) noexcept {
+  [[nodiscard, gnu::always_inline]] static bool needed(const ThreadContext& context, bool logged,
+                                                       WriteOptions options) noexcept {
     if (context.cache().budget_due()) return true;
     return logged && (context.stager->began_frame || options.durability == Durability::sync);
   }

@@ -11,8 +11,8 @@ namespace actable::store {
 Result<std::size_t> SpaceCore::multi_read(ThreadContext& context, std::span<const std::string_view> keys,
                                           std::span<std::optional<std::string>> values) const {
   SamplingState& sampling = context.sampling;
-  if (static_cast<std::size_t>(sampling.countdown) > keys.size()) [[likely]] {
-    sampling.countdown -= static_cast<std::int32_t>(keys.size());
+  if (static_cast<std::size_t>(sampling.before_next) >= keys.size()) [[likely]] {
+    sampling.before_next -= static_cast<std::int32_t>(keys.size());
     return multi_read_counted(context, keys, values);
   }
   SampledCall call(store_->sampler(), sampling, keys.size(), [&](std::size_t i) -> SampledCall::What {

@@ -34,14 +34,14 @@ bool Sampler::begin(SamplingState& state) const noexcept {
     next_run(state, every);
   } else {
     state.weight = 0;
-    state.countdown = k_look_again;
+    state.before_next = k_look_again - 1;
   }
   return false;
 }
 
 void Sampler::next(SamplingState& state) const noexcept {
   if (--state.run_left != 0) {
-    state.countdown = 1;
+    state.before_next = 0;
   } else {
     next_run(state, state.weight);
   }
@@ -54,7 +54,7 @@ void Sampler::next_run(SamplingState& state, unsigned every) const noexcept {
   state.weight = every;
   // Of k_run * every operations k_run are in the run. The gap before it is even
   // from none to twice the rest.
-  state.countdown = static_cast<std::int32_t>(1 + draw_below(state.random, 2 * k_run * (every - 1) + 1));
+  state.before_next = static_cast<std::int32_t>(draw_below(state.random, 2 * k_run * (every - 1) + 1));
 }
 
 void Sampler::add(SamplingState& state, const Sample& sample) noexcept {

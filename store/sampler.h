@@ -91,8 +91,8 @@ class SampleSink {
 ///
 /// Thread safety: *confined* to its thread, but for `batch`.
 struct SamplingState {
-  /// The operation that brings it to 0 is looked at.
-  std::int32_t countdown = 1;
+  /// Operations before the one that is looked at.
+  std::int32_t before_next = 0;
   /// Samples that the run lacks, and what each stands for; 0 while no run is ahead.
   std::uint32_t run_left = 0;
   std::uint32_t weight = 0;
@@ -196,13 +196,13 @@ class SampledCall {
   template <class F>
   SampledCall(Sampler& sampler, SamplingState& state, std::size_t operations, F&& what) noexcept
       : sampler_(sampler), state_(state) {
-    std::size_t at = static_cast<std::size_t>(state.countdown) - 1;
+    auto at = static_cast<std::size_t>(state.before_next);
     if (!sampler.begin(state)) return;
-    for (; at < operations; at += static_cast<std::size_t>(state.countdown)) {
+    for (; at < operations; at += static_cast<std::size_t>(state.before_next) + 1) {
       take(at, what(at));
       sampler.next(state);
     }
-    state.countdown = static_cast<std::int32_t>(at - operations + 1);
+    state.before_next = static_cast<std::int32_t>(at - operations);
     begin_ = base::Clock::now();
   }
 

@@ -53,11 +53,13 @@ class SpaceCore {
   [[nodiscard]] std::unexpected<Error> not_open() const;
 
   [[nodiscard]] table::HashTable& table() noexcept { return *table_; }
+  /// The table's directory stays until the space goes: operations look at it before
+  /// they are pinned. What it leads to may go before.
   [[nodiscard]] bool make_table(table::HashTable::Cache& cache);
-  /// Nobody uses the table any more.
-  void forget_table() noexcept { table_.reset(); }
 
-  [[nodiscard]] std::uint64_t hash(std::string_view key) const noexcept { return base::hash_key(key, hash_seed_); }
+  [[nodiscard, gnu::always_inline]] std::uint64_t hash(std::string_view key) const noexcept {
+    return base::hash_key(key, hash_seed_);
+  }
 
   /// Starts fetching the buckets and records of these keys, 16 of them at most, all
   /// at the same time. Nothing, where that is not possible.
@@ -65,7 +67,7 @@ class SpaceCore {
 
   /// Calls `f` with the key's record while pinned. False when absent.
   template <class F>
-  [[nodiscard]] Result<bool> read(std::string_view key, F&& f) const;
+  [[nodiscard]] Result<bool> read(std::string_view key, F f) const;
 
   /// As `Space::multi_get`, of as many keys as values that all fit.
   [[nodiscard]] Result<std::size_t> multi_read(ThreadContext& context, std::span<const std::string_view> keys,
@@ -86,6 +88,11 @@ class SpaceCore {
     bool tombstone;
     WriteOptions options;
     OperationKind operation = OperationKind::put;
+
+    /// Member by member, so that the one it is of need not be in memory.
+    [[nodiscard, gnu::always_inline]] Write copy() const noexcept {
+      return {key, value, tombstone, {options.durability, options.no_wait}, operation};
+    }
   };
   /// Writes the key's next version if `decide(position)` says so; `fill(record)`
   /// may then still set the value's bytes. Both run again after a lost race.
@@ -123,24 +130,39 @@ class SpaceCore {
   [[nodiscard]] bool has_become_thin() noexcept;
 
  private:
+  /// A key's hash, and where the table begins with it.
+  struct Place {
+    std::uint64_t hash;
+    table::HashTable::Start start;
+  };
+  [[nodiscard]] Place find_place(std::string_view key) const noexcept;
+  template <class F>
+  [[nodiscard]] Result<bool> read_unusual(std::string_view key, F f) const;
+  template <class F>
+  [[nodiscard]] Result<bool> read_fitting(std::string_view key, F f) const;
+  template <class F>
+  [[nodiscard]] Result<bool> read_first(std::string_view key, F f) const;
   // As `read` and `write`, once the thread's operations are counted.
   template <class F>
-  [[nodiscard]] Result<bool> read_counted(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
-                                          F& f) const;
+  [[nodiscard]] Result<bool> read_counted(ThreadContext& context, std::string_view key, Place place, F f) const;
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_counted(ThreadContext& context, const Write& write, std::uint64_t key_hash,
-                                          Decide& decide, Fill& fill);
+  [[nodiscard]] Result<Seq> write_counted(ThreadContext& context, const Write& write, Place place, Decide decide,
+                                          Fill fill);
   // The same of an operation that samples are taken of.
   template <class F>
-  [[nodiscard]] Result<bool> read_sampled(ThreadContext& context, std::string_view key, std::uint64_t key_hash,
-                                          F& f) const;
+  [[nodiscard]] Result<bool> read_sampled(ThreadContext& context, std::string_view key, Place place, F f) const;
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash, Decide& decide,
-                                          Fill& fill);
+  [[nodiscard]] Result<Seq> write_unusual(Write write, Decide decide, Fill fill);
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_fitting(const Write& write, Decide decide, Fill fill);
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_first(Write write, Decide decide, Fill fill);
+  template <class Decide, class Fill>
+  [[nodiscard]] Result<Seq> write_sampled(ThreadContext& context, Write write, Place place, Decide decide, Fill fill);
   [[nodiscard]] Result<std::size_t> multi_read_counted(ThreadContext& context, std::span<const std::string_view> keys,
                                                        std::span<std::optional<std::string>> values) const;
   template <class F>
-  [[nodiscard]] Result<bool> look(std::string_view key, std::uint64_t key_hash, F& f) const;
+  [[nodiscard]] Result<bool> look(std::string_view key, Place place, F f) const;
   /// `replaced` is null if there was nothing, and may be a tombstone.
   void count_change(std::uint64_t hash, const table::Record* replaced, const table::Record& fresh) noexcept;
   /// The number or 0, and what there was no memory for, if there was none.
@@ -158,19 +180,20 @@ class SpaceCore {
   /// done at once, where the key is in its first bucket.
   template <class Decide, class Fill>
   [[nodiscard]] Published publish(ThreadContext& context, base::Epoch epoch, const Write& write, std::uint64_t key_hash,
-                                  table::Bucket& home, Decide& decide, Fill& fill);
+                                  table::Bucket& home, Decide decide, Fill fill);
   template <class Decide, class Fill>
-  [[nodiscard]] Published publish_anywhere(ThreadContext& context, base::Epoch epoch, const Write& write,
-                                           std::uint64_t key_hash, Draft draft, Decide& decide, Fill& fill);
+  [[nodiscard]] Published publish_anywhere(ThreadContext& context, base::Epoch epoch, Write write,
+                                           std::uint64_t key_hash, Draft draft, Decide decide, Fill fill);
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_with_room(ThreadContext& context, const Write& write, Decide& decide, Fill& fill);
+  [[nodiscard]] Result<Seq> write_with_room(ThreadContext& context, Write write, Decide decide, Fill fill);
   [[nodiscard]] static std::optional<std::size_t> value_bytes_of(const Write& write, bool written) noexcept;
   /// What the write takes of the log, if it is logged.
   [[nodiscard]] static std::size_t log_bytes(const Write& write) noexcept;
   [[nodiscard]] Seq number(ThreadContext& context, base::Epoch epoch, const table::Position& position,
                            table::Record& fresh) const noexcept;
-  void complete(ThreadContext& context, base::Epoch epoch, const Draft& draft, std::uint64_t key_hash,
-                const table::Position& position) noexcept;
+  using Cache = base::RecordMemory::Cache;
+  void complete(ThreadContext& context, Cache& cache, base::Epoch epoch, const Write& write, const Draft& draft,
+                Seq seq, std::uint64_t key_hash, const table::Position& position) noexcept;
   [[nodiscard]] std::unexpected<Error> cannot_sync() const;
 
   const std::shared_ptr<StoreCore> store_;

@@ -12,53 +12,78 @@
 /// The life of a read and of a write, step by step (docs/architecture.md).
 namespace actable::store {
 
-template <class F>
-Result<bool> SpaceCore::read(std::string_view key, F&& f) const {
-  if (!key_fits(key)) [[unlikely]]
-    return bad_key(key);
-  // Before all that has to be kept over the call.
+/// First of all: the sooner the bucket is asked for, the more of the operation
+/// before this one it arrives beside.
+[[gnu::always_inline]] inline SpaceCore::Place SpaceCore::find_place(std::string_view key) const noexcept {
   const std::uint64_t key_hash = hash(key);
-  ThreadContext* context = store_->find_context();
-  if (context == nullptr) [[unlikely]] {
-    auto made = store_->context();
-    if (!made) return std::unexpected(std::move(made.error()));
-    context = *made;
-  }
-  if (--context->sampling.countdown <= 0) [[unlikely]]
-    return read_sampled(*context, key, key_hash, f);
-  return read_counted(*context, key, key_hash, f);
+  return {key_hash, table_->start(key_hash)};
+}
+
+template <class F>
+[[gnu::always_inline]] inline Result<bool> SpaceCore::read(std::string_view key, F f) const {
+  // In a copy of its own the compiler knows between which sizes the key's is.
+  if (base::of_usual_size(key)) [[likely]]
+    return read_fitting(key, f);
+  return read_unusual(key, f);
+}
+
+template <class F>
+[[gnu::noinline]] Result<bool> SpaceCore::read_unusual(std::string_view key, F f) const {
+  if (!key_fits(key)) return bad_key(key);
+  return read_fitting(key, f);
+}
+
+template <class F>
+[[gnu::always_inline]] inline Result<bool> SpaceCore::read_fitting(std::string_view key, F f) const {
+  const Place place = find_place(key);
+  ThreadContext* const context = store_->find_context();
+  if (context == nullptr) [[unlikely]]
+    return read_first(key, f);
+  if (--context->sampling.before_next < 0) [[unlikely]]
+    return read_sampled(*context, key, place, f);
+  return read_counted(*context, key, place, f);
+}
+
+/// As `read`, for a thread that has not used the store.
+template <class F>
+[[gnu::noinline]] Result<bool> SpaceCore::read_first(std::string_view key, F f) const {
+  auto context = store_->context();
+  if (!context) return std::unexpected(std::move(context.error()));
+  const Place place = find_place(key);
+  if (--(*context)->sampling.before_next < 0) return read_sampled(**context, key, place, f);
+  return read_counted(**context, key, place, f);
 }
 
 template <class F>
 [[gnu::always_inline]] inline Result<bool> SpaceCore::read_counted(ThreadContext& context, std::string_view key,
-                                                                   std::uint64_t key_hash, F& f) const {
+                                                                   Place place, F f) const {
   // In a function of the user's that the store called: pinned already.
   if (base::Epochs::reads(context.slot)) [[unlikely]]
-    return look(key, key_hash, f);
+    return look(key, place, f);
   const base::OutermostReadPin pin(store_->epochs(), context.slot);
-  return look(key, key_hash, f);
+  return look(key, place, f);
 }
 
 template <class F>
-[[gnu::noinline]] Result<bool> SpaceCore::read_sampled(ThreadContext& context, std::string_view key,
-                                                       std::uint64_t key_hash, F& f) const {
-  SampledOperation sampled(store_->sampler(), context.sampling, {OperationKind::get, id_, key_hash, key});
+[[gnu::noinline]] Result<bool> SpaceCore::read_sampled(ThreadContext& context, std::string_view key, Place place,
+                                                       F f) const {
+  SampledOperation sampled(store_->sampler(), context.sampling, {OperationKind::get, id_, place.hash, key});
   std::optional<std::size_t> value_bytes;
   const auto look_at = [&](const table::Record& record) {
     value_bytes = record.value().size();
     f(record);
   };
-  Result<bool> found = read_counted(context, key, key_hash, look_at);
+  Result<bool> found = read_counted(context, key, place, look_at);
   if (found) sampled.succeeded({*found, value_bytes});
   return found;
 }
 
 /// The part of a read that is pinned.
 template <class F>
-[[gnu::always_inline]] inline Result<bool> SpaceCore::look(std::string_view key, std::uint64_t key_hash, F& f) const {
+[[gnu::always_inline]] inline Result<bool> SpaceCore::look(std::string_view key, Place place, F f) const {
   if (state() != State::open) [[unlikely]]
     return not_open();
-  const table::Record* const record = table_->find(key_hash, key);
+  const table::Record* const record = table_->find(place.start, place.hash, key);
   if (record == nullptr) return false;
   f(*record);
   return true;
@@ -117,28 +142,45 @@ class FreshRecord {
 /// and no addresses.
 template <class Decide, class Fill>
 [[gnu::always_inline]] inline Result<Seq> SpaceCore::write(const Write& write, Decide decide, Fill fill) {
-  if (!key_fits(write.key)) [[unlikely]]
-    return bad_key(write.key);
-  if (!value_fits(write.value)) [[unlikely]]
-    return bad_value(write.value);
-  // Before all that has to be kept over the call.
-  const std::uint64_t key_hash = hash(write.key);
-  ThreadContext* context = store_->find_context();
-  if (context == nullptr) [[unlikely]] {
-    auto made = store_->context();
-    if (!made) return std::unexpected(std::move(made.error()));
-    context = *made;
-  }
-  if (--context->sampling.countdown <= 0) [[unlikely]]
-    return write_sampled(*context, write, key_hash, decide, fill);
-  return write_counted(*context, write, key_hash, decide, fill);
+  // As in `read`.
+  if (base::of_usual_size(write.key) && value_fits(write.value)) [[likely]]
+    return write_fitting(write, decide, fill);
+  return write_unusual(write.copy(), decide, fill);
 }
 
 template <class Decide, class Fill>
-[[gnu::noinline]] Result<Seq> SpaceCore::write_sampled(ThreadContext& context, Write write, std::uint64_t key_hash,
-                                                       Decide& decide, Fill& fill) {
-  SampledOperation sampled(store_->sampler(), context.sampling, {write.operation, id_, key_hash, write.key});
-  Result<Seq> seq = write_counted(context, write, key_hash, decide, fill);
+[[gnu::noinline]] Result<Seq> SpaceCore::write_unusual(Write write, Decide decide, Fill fill) {
+  if (!key_fits(write.key)) return bad_key(write.key);
+  if (!value_fits(write.value)) return bad_value(write.value);
+  return write_fitting(write, decide, fill);
+}
+
+template <class Decide, class Fill>
+[[gnu::always_inline]] inline Result<Seq> SpaceCore::write_fitting(const Write& write, Decide decide, Fill fill) {
+  const Place place = find_place(write.key);
+  ThreadContext* const context = store_->find_context();
+  if (context == nullptr) [[unlikely]]
+    return write_first(write.copy(), decide, fill);
+  if (--context->sampling.before_next < 0) [[unlikely]]
+    return write_sampled(*context, write.copy(), place, decide, fill);
+  return write_counted(*context, write, place, decide, fill);
+}
+
+/// As `write`, for a thread that has not used the store.
+template <class Decide, class Fill>
+[[gnu::noinline]] Result<Seq> SpaceCore::write_first(Write write, Decide decide, Fill fill) {
+  auto context = store_->context();
+  if (!context) return std::unexpected(std::move(context.error()));
+  const Place place = find_place(write.key);
+  if (--(*context)->sampling.before_next < 0) return write_sampled(**context, write, place, decide, fill);
+  return write_counted(**context, write, place, decide, fill);
+}
+
+template <class Decide, class Fill>
+[[gnu::noinline]] Result<Seq> SpaceCore::write_sampled(ThreadContext& context, Write write, Place place, Decide decide,
+                                                       Fill fill) {
+  SampledOperation sampled(store_->sampler(), context.sampling, {write.operation, id_, place.hash, write.key});
+  Result<Seq> seq = write_counted(context, write, place, decide, fill);
   if (seq) sampled.succeeded({*seq != 0, value_bytes_of(write, *seq != 0)});
   return seq;
 }
@@ -151,7 +193,7 @@ inline std::optional<std::size_t> SpaceCore::value_bytes_of(const Write& write, 
 
 template <class Decide, class Fill>
 [[gnu::always_inline]] inline Result<Seq> SpaceCore::write_counted(ThreadContext& context, const Write& write,
-                                                                   std::uint64_t key_hash, Decide& decide, Fill& fill) {
+                                                                   Place place, Decide decide, Fill fill) {
   StoreCore& store = *store_;
   if (write.options.durability == Durability::sync && !logged_) [[unlikely]]
     return cannot_sync();
@@ -159,12 +201,9 @@ template <class Decide, class Fill>
     base::WritePin pin(store.epochs(), context.slot);
     if (state() != State::open) [[unlikely]]
       return not_open();
-    // First of all: the sooner the bucket is asked for, the more of the
-    // operation before this one it arrives beside.
-    table::Bucket& home = table_->home(key_hash);
-    __builtin_prefetch(&home);
+    table::Bucket& home = table_->home(place.start, place.hash);
     if (!logged_ || LogHold::has_room(store, context, log_bytes(write))) [[likely]] {
-      const Published published = publish(context, pin.epoch(), write, key_hash, home, decide, fill);
+      const Published published = publish(context, pin.epoch(), write, place.hash, home, decide, fill);
       if (published.lacked != nullptr) [[unlikely]]
         return no_memory(published.lacked);
       if (published.seq == 0 || !LogHold::needed(context, logged_, write.options)) [[likely]]
@@ -175,13 +214,13 @@ template <class Decide, class Fill>
       return hold.finish(store, context, published.seq);
     }
   }
-  return write_with_room(context, write, decide, fill);
+  return write_with_room(context, write.copy(), decide, fill);
 }
 
 /// As `write`, after making room in the log. It is logged.
 template <class Decide, class Fill>
-[[gnu::noinline]] Result<Seq> SpaceCore::write_with_room(ThreadContext& context, const Write& write, Decide& decide,
-                                                         Fill& fill) {
+[[gnu::noinline]] Result<Seq> SpaceCore::write_with_room(ThreadContext& context, Write write, Decide decide,
+                                                         Fill fill) {
   StoreCore& store = *store_;
   LogHold hold;
   while (true) {
@@ -217,16 +256,23 @@ template <class Decide, class Fill>
 }
 
 /// What is left to do when a version has been published.
-[[gnu::always_inline]] inline void SpaceCore::complete(ThreadContext& context, base::Epoch epoch, const Draft& draft,
+[[gnu::always_inline]] inline void SpaceCore::complete(ThreadContext& context, Cache& cache, base::Epoch epoch,
+                                                       const Write& write, const Draft& draft, Seq seq,
                                                        std::uint64_t key_hash,
                                                        const table::Position& position) noexcept {
   ACTABLE_PARK("store.published");
   const table::Record& record = *draft.fresh;
   if (draft.ahead != nullptr) {
-    wal::append_number(*context.stager, *draft.ahead, wal::record_bytes(record.key().size(), record.value().size()),
-                       record.seq());
+    wal::append_number(*context.stager, *draft.ahead, log_bytes(write), seq);
   } else if (logged_) {
-    wal::append(*context.stager, epoch, {record.seq(), id_, record.tombstone(), record.key(), record.value()});
+    // The value may have been filled in later.
+    wal::append(*context.stager, epoch, {seq, id_, write.tombstone, write.key, record.value()});
+  }
+  table::Record* const old = position.old;
+  // As `replaced`, with what is at hand.
+  if (old != nullptr && !write.tombstone && old->live_with(write.value.size())) [[likely]] {
+    store_->memory().retire(cache, old, table::Record::bytes_for(write.key.size(), write.value.size()));
+    return;
   }
   replaced(context, key_hash, position, record);
 }
@@ -234,13 +280,14 @@ template <class Decide, class Fill>
 template <class Decide, class Fill>
 [[gnu::always_inline]] inline SpaceCore::Published SpaceCore::publish(ThreadContext& context, base::Epoch epoch,
                                                                       const Write& write, std::uint64_t key_hash,
-                                                                      table::Bucket& home, Decide& decide, Fill& fill) {
+                                                                      table::Bucket& home, Decide decide, Fill fill) {
   Draft draft;
   // Where it is known what will be written, it is copied while the bucket is on
   // its way. What is left to do once the old record has come is then so little
   // that the processor gets to the next operation's bucket while it waits.
   if constexpr (std::is_same_v<Decide, Always> && std::is_same_v<Fill, AsGiven>) {
-    draft.fresh = table::Record::make(store_->memory(), context.cache(), write.key, write.value, write.tombstone);
+    base::RecordMemory::Cache& cache = context.cache();
+    draft.fresh = table::Record::make(store_->memory(), cache, write.key, write.value, write.tombstone);
     if (draft.fresh == nullptr) [[unlikely]]
       return {0, "a record"};
     if (logged_) {
@@ -249,19 +296,19 @@ template <class Decide, class Fill>
     const table::Position position = table::HashTable::locate_at(home, key_hash, write.key);
     if (position.slot != nullptr) [[likely]] {
       const Seq seq = number(context, epoch, position, *draft.fresh);
-      if (table_->publish(position, key_hash, draft.fresh)) [[likely]] {
-        complete(context, epoch, draft, key_hash, position);
+      if (table_->publish(position, key_hash, draft.fresh, write.tombstone)) [[likely]] {
+        complete(context, cache, epoch, write, draft, seq, key_hash, position);
         return {seq};
       }
     }
   }
-  return publish_anywhere(context, epoch, write, key_hash, draft, decide, fill);
+  return publish_anywhere(context, epoch, write.copy(), key_hash, draft, decide, fill);
 }
 
 template <class Decide, class Fill>
 [[gnu::noinline]] SpaceCore::Published SpaceCore::publish_anywhere(ThreadContext& context, base::Epoch epoch,
-                                                                   const Write& write, std::uint64_t key_hash,
-                                                                   Draft draft, Decide& decide, Fill& fill) {
+                                                                   Write write, std::uint64_t key_hash, Draft draft,
+                                                                   Decide decide, Fill fill) {
   FreshRecord fresh(store_->memory(), context.cache(), draft.fresh);
   while (true) {
     table::Position position{};
@@ -272,9 +319,9 @@ template <class Decide, class Fill>
       return {0, "a record"};
     fill(*fresh);
     const Seq seq = number(context, epoch, position, *fresh);
-    if (!table_->publish(position, key_hash, fresh.get())) continue;
+    if (!table_->publish(position, key_hash, fresh.get(), write.tombstone)) continue;
     draft.fresh = fresh.published();
-    complete(context, epoch, draft, key_hash, position);
+    complete(context, context.cache(), epoch, write, draft, seq, key_hash, position);
     return {seq};
   }
 }

@@ -294,7 +294,6 @@ Result<void> StoreCore::close() {
     durable_at_close_.store(log_->durable(), std::memory_order_release);
     log_.reset();
   }
-  for_each_space([](SpaceCore& space) { space.forget_table(); });
   memory_.reset();
   lock_.reset();
   return closed;

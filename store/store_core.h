@@ -174,10 +174,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   [[nodiscard]] const routing::ShardMap& shard_map() const noexcept { return shard_map_; }
 
   /// The calling thread's context, or null where `context` must make it first.
-  [[nodiscard]] ThreadContext* find_context() const noexcept {
-    const unsigned index = base::thread_index_so_far();
-    return index == base::k_no_thread_index ? nullptr : contexts_.find(index);
-  }
+  [[nodiscard]] ThreadContext* find_context() const noexcept { return contexts_.find(base::thread_index_so_far()); }
 
   /// The calling thread's context. Fails with overloaded (more than
   /// `k_threads_max` threads) or no_memory.

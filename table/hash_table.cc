@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/park.h"
 
+#include <algorithm>
 #include <new>
 
 #include <sys/mman.h>
@@ -19,11 +20,20 @@ HashTable::~HashTable() {
 }
 
 bool HashTable::prepare(Cache& cache) noexcept {
-  levels_built_in_.reset(new (std::nothrow) Entry[(1U << k_levels_built_in) - 1]());
+  // Levels begin at lines.
+  static constexpr std::size_t k_line_entries = k_level_alignment / sizeof(Entry);
+  const auto room = [](unsigned depth) { return std::max(std::size_t{1} << depth, k_line_entries); };
+  std::size_t entries = 0;
+  for (unsigned depth = 0; depth < k_levels_built_in; ++depth) entries += room(depth);
+  levels_built_in_.reset(new (std::align_val_t{k_level_alignment}, std::nothrow) Entry[entries]());
   if (levels_built_in_ == nullptr) return false;
+  Entry* level = levels_built_in_.get();
   for (unsigned depth = 0; depth < k_levels_built_in; ++depth) {
-    levels_[depth].store(levels_built_in_.get() + (1U << depth) - 1, std::memory_order_release);
+    levels_[depth].store(level, std::memory_order_release);
+    level += room(depth);
   }
+  // release: as in add_level.
+  deepest_.store(level_word(levels_built_in_.get(), 0), std::memory_order_release);
   Segment* const root = make_segment(cache, 0, 0, Segment::k_chain_buckets);
   if (root == nullptr) return false;
   // release: the segment's contents; pairs with the acquire in segment_for.
@@ -44,11 +54,28 @@ bool HashTable::add_level(unsigned depth) noexcept {
       munmap(at, bytes);
     }
   }
-  unsigned before = depth_.load(std::memory_order_relaxed);
-  // release: whoever sees the depth sees the level.
-  while (before < depth && !depth_.compare_exchange_weak(before, depth, std::memory_order_acq_rel)) {
+  const std::uint64_t fresh = level_word(entry(0, depth), depth);
+  std::uint64_t before = deepest_.load(std::memory_order_relaxed);
+  // release: whoever sees the depth sees the level. Deeper levels have lower shifts.
+  while ((before & k_level_shift) > (fresh & k_level_shift) &&
+         !deepest_.compare_exchange_weak(before, fresh, std::memory_order_acq_rel)) {
   }
   return true;
+}
+
+/// The segment of a hash for which the deepest level has none.
+[[gnu::noinline]] Segment* HashTable::segment_elsewhere(std::uint64_t hash) const noexcept {
+  while (true) {
+    unsigned at = depth();
+    while (true) {
+      // acquire: pairs with the release that put the segment here.
+      const std::uint64_t found = entry(prefix_of(hash, at), at)->load(std::memory_order_acquire);
+      if (found > k_split) return reinterpret_cast<Segment*>(found);
+      // Split since the depth was read, and so deeper now: look again.
+      if (found == k_split) break;
+      --at;  // The root is never null.
+    }
+  }
 }
 
 const Record* HashTable::find_slowly(Segment& segment, std::uint64_t hash, std::string_view key) noexcept {
@@ -156,7 +183,7 @@ void HashTable::retire_segment(Cache& cache, Segment* segment) noexcept {
 }
 
 TableStats HashTable::stats() const noexcept {
-  const std::size_t directory_bytes = sizeof(Entry) << (depth_.load(std::memory_order_relaxed) + 1);
+  const std::size_t directory_bytes = sizeof(Entry) << (depth() + 1);
   return {.segments = segments_.load(std::memory_order_relaxed),
           .segment_bytes = segment_bytes_.load(std::memory_order_relaxed),
           .bytes = segment_bytes_.load(std::memory_order_relaxed) + sizeof(HashTable) + directory_bytes,

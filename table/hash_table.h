@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string_view>
 
 /// A lock-free hash table from binary keys to records.
@@ -66,7 +67,7 @@
 /// replacement, since until then every entry holds it or an older one. Who wants
 /// all of a segment, a scan say, follows `replacement` until there is none.
 ///
-/// *Hints.* `Bucket::with_tag` looks at a whole bucket at once and says where a
+/// *Hints.* `Bucket::with_tag_of` looks at a whole bucket at once and says where a
 /// tag seems to be. What it names is read again, as an atomic, and only that is
 /// believed; for a key that no named slot holds, the slots are gone over one by
 /// one. So a hint that is wrong costs time and nothing else.
@@ -144,13 +145,26 @@ class HashTable {
   /// Makes the first segment. False when memory is exhausted. Before anything else.
   [[nodiscard]] bool prepare(Cache& cache) noexcept;
 
+  /// Where an operation on a hash begins: its entry in what was the deepest level.
+  /// Stays good as long as the table.
+  using Start = const std::atomic<std::uint64_t>*;
+
+  /// Starts fetching the bucket of a hash. Needs no pin, for it looks at nothing but
+  /// the directory, which stays; so it can be the first thing that an operation does.
+  [[nodiscard, gnu::always_inline]] Start start(std::uint64_t hash) const noexcept;
+
   /// The key's record, or null when it is absent or erased.
-  [[nodiscard, gnu::always_inline]] const Record* find(std::uint64_t hash, std::string_view key) const noexcept;
+  [[nodiscard, gnu::always_inline]] const Record* find(Start start, std::uint64_t hash,
+                                                       std::string_view key) const noexcept;
+  [[nodiscard]] const Record* find(std::uint64_t hash, std::string_view key) const noexcept {
+    return find(entry_of(hash), hash, key);
+  }
 
   /// The bucket where a key of this hash is looked for first. Good while pinned.
-  [[nodiscard, gnu::always_inline]] Bucket& home(std::uint64_t hash) const noexcept {
-    return segment_for(hash)->home(hash);
+  [[nodiscard, gnu::always_inline]] Bucket& home(Start start, std::uint64_t hash) const noexcept {
+    return segment_at(start, hash)->home(hash);
   }
+  [[nodiscard]] Bucket& home(std::uint64_t hash) const noexcept { return home(entry_of(hash), hash); }
 
   /// Starts fetching the bucket, and then the record, of a hash. The first looks at
   /// nothing but the directory, which stays: it needs no pin.
@@ -174,7 +188,10 @@ class HashTable {
   /// the segment is being replaced: locate again. On success the record in
   /// `position.old` is unlinked; retiring it is the caller's.
   [[nodiscard]] bool publish(const Position& position, std::uint64_t hash, Record* fresh) noexcept {
-    const std::uint64_t word = slot::word(slot::tag_of(hash), fresh, fresh->tombstone());
+    return publish(position, hash, fresh, fresh->tombstone());
+  }
+  [[nodiscard]] bool publish(const Position& position, std::uint64_t hash, Record* fresh, bool tombstone) noexcept {
+    const std::uint64_t word = slot::word(slot::tag_of(hash), fresh, tombstone);
     std::uint64_t expected = position.seen;
     if (position.old == nullptr) {
       ACTABLE_PARK("table.insert");
@@ -207,6 +224,8 @@ class HashTable {
  private:
   static constexpr unsigned k_depth_max = 26;
   static constexpr unsigned k_levels_built_in = 9;
+  static constexpr std::size_t k_level_alignment = 64;
+  static constexpr std::uint64_t k_level_shift = k_level_alignment - 1;
   // An entry that is neither null nor a segment.
   static constexpr std::uint64_t k_split = 1;
   // Replaced by one segment if no more live in it, else by two: then a third of
@@ -226,7 +245,18 @@ class HashTable {
   [[nodiscard]] static std::uint64_t prefix_of(std::uint64_t hash, unsigned depth) noexcept {
     return hash >> 1 >> (63 - depth);
   }
-  [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept;
+  /// A level's address and, in its low six bits, which levels leave free, 63 less its depth.
+  [[nodiscard]] static std::uint64_t level_word(Entry* level, unsigned depth) noexcept {
+    return reinterpret_cast<std::uint64_t>(level) | (63 - depth);
+  }
+  [[nodiscard]] unsigned depth() const noexcept {
+    return 63 - static_cast<unsigned>(deepest_.load(std::memory_order_acquire) & k_level_shift);
+  }
+  /// In the deepest level.
+  [[nodiscard, gnu::always_inline]] Start entry_of(std::uint64_t hash) const noexcept;
+  [[nodiscard, gnu::always_inline]] Segment* segment_at(Start start, std::uint64_t hash) const noexcept;
+  [[nodiscard]] Segment* segment_elsewhere(std::uint64_t hash) const noexcept;
+  [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept { return segment_at(entry_of(hash), hash); }
   /// One that had no replacement when it was looked at: all that it holds, of other
   /// hashes too, was linked then.
   [[nodiscard]] Segment& whole_segment_for(std::uint64_t hash) const noexcept;
@@ -292,13 +322,16 @@ class HashTable {
   static void for_each_word(Segment& segment, unsigned bucket, F&& f);
 
   // Read by every operation, changed seldom.
-  std::atomic<unsigned> depth_{0};
+  std::atomic<std::uint64_t> deepest_{0};
   std::array<std::atomic<Entry*>, k_depth_max + 1> levels_{};
 
   base::Epochs& epochs_;
   base::RecordMemory& memory_;
   const std::uint64_t hash_seed_;
-  std::unique_ptr<Entry[]> levels_built_in_;
+  struct FreeLevels {
+    void operator()(Entry* levels) const noexcept { ::operator delete[](levels, std::align_val_t{k_level_alignment}); }
+  };
+  std::unique_ptr<Entry[], FreeLevels> levels_built_in_;
 
   alignas(64) std::atomic<std::size_t> segments_{0};
   std::atomic<std::size_t> segment_bytes_{0};
@@ -313,26 +346,32 @@ inline HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) 
   return levels_[depth].load(std::memory_order_acquire) + prefix;
 }
 
-[[gnu::always_inline]] inline Segment* HashTable::segment_for(std::uint64_t hash) const noexcept {
-  while (true) {
-    // acquire: pairs with the release in add_level.
-    unsigned depth = depth_.load(std::memory_order_acquire);
-    while (true) {
-      // acquire: pairs with the release that put the segment here.
-      const std::uint64_t found = entry(prefix_of(hash, depth), depth)->load(std::memory_order_acquire);
-      if (found > k_split) [[likely]]
-        return reinterpret_cast<Segment*>(found);
-      // Split since `depth_` was read, and so deeper now: look again.
-      if (found == k_split) break;
-      --depth;  // The root is never null.
-    }
-  }
+[[gnu::always_inline]] inline HashTable::Start HashTable::entry_of(std::uint64_t hash) const noexcept {
+  // acquire: pairs with the release in add_level.
+  const std::uint64_t word = deepest_.load(std::memory_order_acquire);
+  const auto* const level = reinterpret_cast<Start>(word & ~k_level_shift);
+  return level + (hash >> 1 >> (word & k_level_shift));
 }
 
-inline const Record* HashTable::find(std::uint64_t hash, std::string_view key) const noexcept {
-  Segment& segment = *segment_for(hash);
+[[gnu::always_inline]] inline HashTable::Start HashTable::start(std::uint64_t hash) const noexcept {
+  const Start at = entry_of(hash);
+  // relaxed: to be read again. Where there is no segment, nothing comes of it.
+  __builtin_prefetch(Segment::home_address(at->load(std::memory_order_relaxed), hash));
+  return at;
+}
+
+[[gnu::always_inline]] inline Segment* HashTable::segment_at(Start start, std::uint64_t hash) const noexcept {
+  // acquire: pairs with the release that put the segment here.
+  const std::uint64_t found = start->load(std::memory_order_acquire);
+  if (found > k_split) [[likely]]
+    return reinterpret_cast<Segment*>(found);
+  return segment_elsewhere(hash);
+}
+
+inline const Record* HashTable::find(Start start, std::uint64_t hash, std::string_view key) const noexcept {
+  Segment& segment = *segment_at(start, hash);
   const Bucket& bucket = segment.home(hash);
-  for (Bucket::Hint hint = bucket.with_tag(slot::tag_of(hash)); hint; hint.next()) {
+  for (Bucket::Hint hint = bucket.with_tag_of(hash); hint; hint.next()) {
     // acquire: pairs with the release in `publish`: the record is whole.
     const std::uint64_t word = bucket.slots[hint.slot()].load(std::memory_order_acquire);
     if (slot::empty(word)) break;
@@ -345,7 +384,7 @@ inline const Record* HashTable::find(std::uint64_t hash, std::string_view key) c
 
 [[gnu::always_inline]] inline Position HashTable::locate_at(Bucket& home, std::uint64_t hash,
                                                             std::string_view key) noexcept {
-  for (Bucket::Hint hint = home.with_tag(slot::tag_of(hash)); hint; hint.next()) {
+  for (Bucket::Hint hint = home.with_tag_of(hash); hint; hint.next()) {
     std::atomic<std::uint64_t>& s = home.slots[hint.slot()];
     // acquire: pairs with the release in `publish`.
     const std::uint64_t word = s.load(std::memory_order_acquire);

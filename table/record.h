@@ -72,6 +72,9 @@ class Record {
     return value_and_flags_ == other.value_and_flags_ && !tombstone();
   }
 
+  /// Whether it is live, with a value of so many bytes.
+  [[nodiscard]] bool live_with(std::size_t value_bytes) const noexcept { return value_and_flags_ == value_bytes; }
+
   [[nodiscard, gnu::always_inline]] bool has_key(std::string_view key) const noexcept {
     return key.size() == key_bytes_ && base::equal_bytes(data(), key.data(), key.size());
   }

@@ -67,7 +67,7 @@ struct alignas(64) Bucket {
   /// Without a branch: which slot it is cannot be foretold. With few
   /// instructions, too: they all wait for the bucket, and what waits is in the
   /// way of what comes behind, of the next operation's reading for one.
-  [[nodiscard]] Hint with_tag(std::uint64_t tag) const noexcept;
+  [[nodiscard]] Hint with_tag_of(std::uint64_t hash) const noexcept;
 
   std::array<std::atomic<std::uint64_t>, k_slots> slots;
   std::atomic<std::uint64_t> control;
@@ -75,20 +75,24 @@ struct alignas(64) Bucket {
 static_assert(sizeof(Bucket) == 64);
 
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag_of(std::uint64_t hash) const noexcept {
   // Not atomic by the letter, hence a hint; here each word is read whole.
-  const auto* const words = reinterpret_cast<const __m128i*>(this);
-  const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
-  const auto equal = [&](int pair) {
-    return _mm_cmpeq_epi32(_mm_srli_epi64(_mm_load_si128(words + pair), 48), wanted);
+  const auto* const words = reinterpret_cast<const float*>(this);
+  // The upper halves of four words, each with its tag in the upper half of that.
+  const auto upper = [words](unsigned word) {
+    constexpr int k_odd = 0b11'01'11'01;
+    return _mm_castps_si128(_mm_shuffle_ps(_mm_load_ps(words + 2 * word), _mm_load_ps(words + 2 * word + 4), k_odd));
   };
-  // Two bytes for each word, of which the lower one is of its tag.
-  const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(equal(0), equal(1)), _mm_packs_epi32(equal(2), equal(3)));
-  constexpr unsigned k_slots_only = 0x1555;
+  // The tag in the upper half here too; what is below it is not looked at.
+  const __m128i wanted = _mm_set1_epi32(static_cast<int>(hash >> 24));
+  // Two bytes for each word, of which the upper one is of its tag.
+  const __m128i bytes = _mm_packs_epi16(_mm_cmpeq_epi16(upper(0), wanted), _mm_cmpeq_epi16(upper(4), wanted));
+  constexpr unsigned k_slots_only = 0x2aaa;
   return Hint(static_cast<unsigned>(_mm_movemask_epi8(bytes)) & k_slots_only);
 }
 #else
-[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag(std::uint64_t tag) const noexcept {
+[[gnu::always_inline]] inline Bucket::Hint Bucket::with_tag_of(std::uint64_t hash) const noexcept {
+  const std::uint64_t tag = slot::tag_of(hash);
   unsigned found = 0;
   for (unsigned i = 0; i < k_slots; ++i) {
     found |= static_cast<unsigned>(slot::tag(slots[i].load(std::memory_order_relaxed)) == tag) << (2 * i);
@@ -131,6 +135,10 @@ struct alignas(64) Segment {
 
   [[nodiscard]] Bucket* buckets() noexcept { return reinterpret_cast<Bucket*>(this + 1); }
   [[nodiscard]] Bucket& home(std::uint64_t hash) noexcept { return buckets()[hash % k_home_buckets]; }
+  /// Where that bucket is, or would be if there were a segment.
+  [[nodiscard]] static const void* home_address(std::uint64_t segment, std::uint64_t hash) noexcept {
+    return reinterpret_cast<const void*>(segment + sizeof(Segment) + hash % k_home_buckets * sizeof(Bucket));
+  }
   /// The bucket that a control word leads to, or null.
   [[nodiscard]] Bucket* next(std::uint64_t control) noexcept {
     const std::uint64_t index = control & Bucket::k_control_next;

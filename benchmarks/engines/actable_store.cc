@@ -6,7 +6,7 @@ namespace bench {
 
 namespace {
 
-class ActableSession : public Session {
+class ActableSession final : public LoopingSession<ActableSession> {
  public:
   ActableSession(actable::Space space, actable::WriteOptions options) : space_(std::move(space)), options_(options) {}
 

@@ -206,7 +206,7 @@ class TaskAnalytics {
   std::array<std::uint64_t, 1'024> uses_{};
 };
 
-class TaskSession final : public Session {
+class TaskSession final : public LoopingSession<TaskSession> {
  public:
   TaskSession(std::unique_ptr<Session> session, TaskAnalytics& analytics)
       : session_(std::move(session)), analytics_(analytics) {}

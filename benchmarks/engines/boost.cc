@@ -12,7 +12,7 @@ namespace {
 
 using FlatMap = boost::concurrent_flat_map<std::string, std::string, KeyHash, std::equal_to<>>;
 
-class BoostSession : public Session {
+class BoostSession final : public LoopingSession<BoostSession> {
  public:
   explicit BoostSession(FlatMap& map) : map_(map) {}
 

@@ -7,7 +7,7 @@ namespace bench {
 
 namespace {
 
-class EmptySession : public Session {
+class EmptySession final : public LoopingSession<EmptySession> {
  public:
   explicit EmptySession(std::size_t value_bytes) : value_bytes_(value_bytes) {}
 

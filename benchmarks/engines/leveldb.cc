@@ -21,7 +21,7 @@ void check(const leveldb::Status& status, std::string_view doing) {
   if (!status.ok()) throw Failure("leveldb: " + std::string(doing) + ": " + status.ToString());
 }
 
-class LevelSession : public Session {
+class LevelSession final : public LoopingSession<LevelSession> {
  public:
   LevelSession(leveldb::DB& db, bool sync) : db_(db) { write_options_.sync = sync; }
 

@@ -20,7 +20,7 @@ MDB_val view(std::string_view text) { return {text.size(), const_cast<char*>(tex
 /// A transaction of its own for every write, as a service without a queue in
 /// front has it. A read transaction is kept and renewed for each read, which is
 /// LMDB's cheapest way to a fresh view.
-class LmdbSession : public Session {
+class LmdbSession final : public LoopingSession<LmdbSession> {
  public:
   LmdbSession(MDB_env* env, MDB_dbi table) : env_(env), table_(table) {
     check(mdb_txn_begin(env_, nullptr, MDB_RDONLY, &reading_), "mdb_txn_begin");

@@ -87,7 +87,7 @@ class Connection {
   std::vector<std::size_t> lengths_;
 };
 
-class RedisSession : public Session {
+class RedisSession final : public LoopingSession<RedisSession> {
  public:
   RedisSession(const std::string& socket, bool pipelined) : connection_(socket), pipelined_(pipelined) {
     if (!connection_.good()) throw Failure("redis: cannot connect to " + socket);

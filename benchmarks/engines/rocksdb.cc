@@ -27,7 +27,7 @@ void check(const rocksdb::Status& status, std::string_view doing) {
   if (!status.ok()) throw Failure("rocksdb: " + std::string(doing) + ": " + status.ToString());
 }
 
-class RocksSession : public Session {
+class RocksSession final : public LoopingSession<RocksSession> {
  public:
   RocksSession(rocksdb::DB& db, rocksdb::WriteOptions options) : db_(db), write_options_(options) {}
 

@@ -80,7 +80,7 @@ class ShardedTable {
   std::array<Shard, k_shards> shards_;
 };
 
-class ShardedSession : public Session {
+class ShardedSession final : public LoopingSession<ShardedSession> {
  public:
   explicit ShardedSession(ShardedTable& table) : table_(table) {}
   void put(std::string_view key, std::string_view value) override { table_.put(key, value); }

@@ -16,7 +16,7 @@ struct TbbCompare {
 
 using TbbTable = oneapi::tbb::concurrent_hash_map<std::string, std::string, TbbCompare>;
 
-class TbbSession : public Session {
+class TbbSession final : public LoopingSession<TbbSession> {
  public:
   explicit TbbSession(TbbTable& table) : table_(table) {}
 

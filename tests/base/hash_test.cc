@@ -28,6 +28,18 @@ TEST_CASE("another salt gives another checksum of the same bytes") {
   CHECK(checksum_of("a frame", 1) == checksum_of(std::string("a frame"), 1));
 }
 
+TEST_CASE("a hash is what the library makes of the key, of whatever size it is") {
+  const std::uint64_t seed = test::seed();
+  INFO("seed " << seed);
+  std::string key;
+  for (std::size_t bytes = 0; bytes <= 300; ++bytes) {
+    INFO(bytes << " bytes");
+    CHECK(hash_key(key, seed) == XXH3_64bits_withSeed(key.data(), key.size(), seed));
+    CHECK(of_usual_size(key) == (bytes >= 9 && bytes <= 16));
+    key += static_cast<char>(seed >> bytes % 56);
+  }
+}
+
 TEST_CASE("another seed gives another hash of the same key") {
   Random random(test::seed());
   std::set<std::uint64_t> hashes;

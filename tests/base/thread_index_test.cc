@@ -101,6 +101,7 @@ TEST_CASE("a thread that ends has its index while its own objects end, and none 
 TEST_CASE("each thread has an item of its own, made when first asked for") {
   PerThread<unsigned> items;
   CHECK(items.find(thread_index()) == nullptr);
+  CHECK(items.find(k_no_thread_index) == nullptr);
   std::barrier made(4);
   together(4, [&](unsigned i) {
     const unsigned index = thread_index();
@@ -128,6 +129,7 @@ TEST_CASE("a forgotten item is destroyed, and the next call makes another") {
   items.forget(thread_index());
   CHECK(watched.use_count() == 1);
   CHECK(items.find(thread_index()) == nullptr);
+  CHECK(items.find(k_no_thread_index) == nullptr);
   CHECK(*items.get(thread_index(), std::make_shared<int>(2)) != nullptr);
 }
 

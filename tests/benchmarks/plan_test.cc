@@ -63,6 +63,14 @@ TEST_CASE("the same seed draws the same plan") {
                            [](const Step& a, const Step& b) { return a.index == b.index && a.kind == b.kind; }));
 }
 
+TEST_CASE("a plan says of which kind all its steps are") {
+  CHECK(draw_plan(request_for("readrandom")).only() == Kind::read);
+  CHECK(draw_plan(request_for("overwrite")).only() == Kind::put);
+  CHECK(draw_plan(request_for("mixed50")).only() == std::nullopt);
+  Plan plan = draw_plan(request_for("readmissing"));
+  CHECK(Plan(std::move(plan)).only() == Kind::read_missing);
+}
+
 TEST_CASE("mixes have the parts that they name") {
   CHECK(part_of(steps_of("mixed50", 2), Kind::put) == Approx(0.5).margin(0.02));
   CHECK(part_of(steps_of("ycsb-a", 2), Kind::put) == Approx(0.5).margin(0.02));

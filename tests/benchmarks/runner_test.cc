@@ -39,7 +39,7 @@ class MapEngine : public bench::Engine {
   std::atomic<bool> gets_wait = false;
 
  private:
-  class MapSession : public bench::Session {
+  class MapSession final : public bench::LoopingSession<MapSession> {
    public:
     explicit MapSession(MapEngine& engine) : engine_(engine) {}
     void put(std::string_view key, std::string_view value) override {

@@ -7,9 +7,13 @@
 namespace actable::table {
 namespace {
 
-std::vector<unsigned> named(const Bucket& bucket, std::uint64_t tag) {
+/// `others`: what of the hash is not the tag.
+std::vector<unsigned> named(const Bucket& bucket, std::uint64_t tag, std::uint64_t others = 0) {
+  constexpr std::uint64_t k_tag = std::uint64_t{0xffff} << 40;
   std::vector<unsigned> slots;
-  for (Bucket::Hint hint = bucket.with_tag(tag); hint; hint.next()) slots.push_back(hint.slot());
+  for (Bucket::Hint hint = bucket.with_tag_of(tag << 40 | (others & ~k_tag)); hint; hint.next()) {
+    slots.push_back(hint.slot());
+  }
   return slots;
 }
 
@@ -32,7 +36,7 @@ TEST_CASE("a hint names the slots that have a tag, in their order") {
       if (same) expected.push_back(i);
     }
     bucket.control = word_of(tag);
-    REQUIRE(named(bucket, tag) == expected);
+    REQUIRE(named(bucket, tag, random.below(~std::uint64_t{0})) == expected);
   }
 }
 
@@ -40,6 +44,7 @@ TEST_CASE("of an empty bucket a hint names nothing but for the tag of what is em
   const Bucket bucket{};
   CHECK(named(bucket, 1).empty());
   CHECK(named(bucket, 0xffff).empty());
+  CHECK(named(bucket, 1, ~std::uint64_t{0}).empty());
   CHECK(named(bucket, 0).size() == Bucket::k_slots);
 }
 
