@@ -33,8 +33,7 @@ inline void store_le(std::byte* to, T value) noexcept {
 /// As memcmp of so many bytes, for keys: most are short, and calling memcmp would
 /// be most of the work.
 ///
-/// The ways in come together in a word and not in a truth value, which would have to
-/// be made and looked at again.
+/// Both branches give a word and not a truth value, which would be made and tested.
 [[nodiscard, gnu::always_inline]] inline bool equal_bytes(const char* a, const char* b, std::size_t bytes) noexcept {
   constexpr std::size_t k_word = sizeof(std::uint64_t);
   // Pairs of words that overlap where they must.

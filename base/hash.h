@@ -9,15 +9,17 @@
 
 namespace actable::base {
 
-/// Keys of 9 to 16 bytes: those that a straight way is kept for.
-[[nodiscard]] constexpr bool of_usual_size(std::string_view key) noexcept { return key.size() - 9 < 8; }
+/// Whether hashing the key takes no call. Reads and writes have a copy of the way for
+/// such keys.
+[[nodiscard]] constexpr bool is_9_to_16_bytes(std::string_view key) noexcept { return key.size() - 9 < 8; }
 
 /// Hash of a key, XXH3 with the store's own random seed, so that nobody who can
 /// choose keys can choose which collide. All 64 bits are good; the table uses
 /// the top ones for its directory and the low ones within a segment.
 [[nodiscard, gnu::always_inline]] inline std::uint64_t hash_key(std::string_view key, std::uint64_t seed) noexcept {
-  // The library's function for them, inline.
-  if (of_usual_size(key)) [[likely]] {
+  // The library's own function for them, and its own constants: tests/base/hash_test.cc
+  // sees to it that they are what it uses.
+  if (is_9_to_16_bytes(key)) [[likely]] {
     return XXH3_len_9to16_64b(reinterpret_cast<const xxh_u8*>(key.data()), key.size(), XXH3_kSecret, seed);
   }
   return XXH3_64bits_withSeed(key.data(), key.size(), seed);

@@ -87,7 +87,7 @@ void IndexPool::thread_ended(void* index_and_one) noexcept {
 }  // namespace
 
 unsigned detail::acquire_thread_index() noexcept {
-  if (t_phase == Phase::ended) return k_no_thread_index;
+  if (t_phase == Phase::ended || t_thread_index != k_no_thread_index) return t_thread_index;
   t_thread_index = g_pool.acquire();
   return t_thread_index;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/assert.h"
+
 #include <actable/options.h>
 
 #include <array>
@@ -16,8 +18,9 @@ namespace actable::base {
 inline constexpr unsigned k_no_thread_index = k_threads_max;
 
 namespace detail {
-[[gnu::tls_model("initial-exec"), gnu::visibility("hidden")]] inline constinit thread_local unsigned t_thread_index =
-    k_no_thread_index;
+/// Reached without a call, also where the library is to be part of a shared object
+/// (docs/dependencies.md).
+[[gnu::tls_model("initial-exec")]] inline constinit thread_local unsigned t_thread_index = k_no_thread_index;
 inline constinit thread_local bool t_thread_index_refused = false;
 [[nodiscard]] unsigned acquire_thread_index() noexcept;
 }  // namespace detail
@@ -68,6 +71,7 @@ class PerThread {
   [[nodiscard]] T* get(unsigned index, Args&&... args) noexcept {
     if (T* item = find(index); item != nullptr) [[likely]]
       return item;
+    ACTABLE_ASSERT(index < k_threads_max);
     T* item = new (std::nothrow) T(std::forward<Args>(args)...);
     if (item == nullptr) return nullptr;
     slots_[index].store(item, std::memory_order_release);

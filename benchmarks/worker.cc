@@ -11,6 +11,8 @@ namespace {
 /// Keys and values that are prepared at once, small enough to stay in the
 /// nearest cache, large values excepted.
 constexpr std::size_t k_slots_max = 64;
+/// Where each operation may take long: `stop` is looked at between blocks.
+constexpr std::size_t k_timed_slots_max = 16;
 constexpr std::size_t k_prepared_bytes_max = std::size_t{16} << 10;
 
 /// A wait longer than this gives the processor to whoever needs it.
@@ -20,7 +22,8 @@ KeyBlock::Shape shape_of(const WorkerOptions& options) {
   const std::size_t slots = options.batch != 0 ? options.batch
                             : options.together > 1
                                 ? options.together
-                                : std::clamp<std::size_t>(k_prepared_bytes_max / options.value_bytes, 1, k_slots_max);
+                                : std::clamp<std::size_t>(k_prepared_bytes_max / options.value_bytes, 1,
+                                                          options.samples ? k_slots_max : k_timed_slots_max);
   return {slots, options.key_bytes, options.value_bytes};
 }
 

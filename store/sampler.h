@@ -191,7 +191,7 @@ class SampledCall {
   using What = SampledOperation::What;
   using Outcome = SampledOperation::Outcome;
 
-  /// Of a call of so many operations, no fewer than the countdown; `what(i)` says
+  /// Of a call of so many operations, more than `before_next`; `what(i)` says
   /// what the one at place i is.
   template <class F>
   SampledCall(Sampler& sampler, SamplingState& state, std::size_t operations, F&& what) noexcept

@@ -26,8 +26,8 @@ enum class Verdict { write, leave };
 /// A space: its table, and what operations on it are made of. The public face
 /// is `actable::Space`, of which every copy holds one of these.
 ///
-/// Lives as long as a handle does; its table is gone once the space is dropped
-/// or the store closed. An operation looks at `state` after it has pinned; who
+/// Lives as long as a handle does, and the table's directory with it; what that leads
+/// to is gone once the space is dropped or the store closed. An operation looks at `state` after it has pinned; who
 /// changes the state waits for the pins from before until he touches the table.
 ///
 /// Thread safety: *synchronized*.
@@ -65,7 +65,8 @@ class SpaceCore {
   /// at the same time. Nothing, where that is not possible.
   void fetch(std::span<const std::string_view> keys) const noexcept;
 
-  /// Calls `f` with the key's record while pinned. False when absent.
+  /// Calls `f` with the key's record while pinned. False when absent. `f` is copied,
+  /// also where the way is a rare one: it refers to what it keeps.
   template <class F>
   [[nodiscard]] Result<bool> read(std::string_view key, F f) const;
 
@@ -89,13 +90,15 @@ class SpaceCore {
     WriteOptions options;
     OperationKind operation = OperationKind::put;
 
-    /// Member by member, so that the one it is of need not be in memory.
+    /// Member by member, so that the compiler can keep the original in registers.
     [[nodiscard, gnu::always_inline]] Write copy() const noexcept {
-      return {key, value, tombstone, {options.durability, options.no_wait}, operation};
+      const auto& [durability, no_wait] = options;
+      return {key, value, tombstone, {durability, no_wait}, operation};
     }
   };
   /// Writes the key's next version if `decide(position)` says so; `fill(record)`
-  /// may then still set the value's bytes. Both run again after a lost race.
+  /// may then still set the value's bytes. Both run again after a lost race, and are
+  /// copied as in `read`.
   /// Returns the write's number, and 0 when the verdict was to leave.
   template <class Decide, class Fill>
   [[nodiscard]] Result<Seq> write(const Write& write, Decide decide, Fill fill);
@@ -137,7 +140,7 @@ class SpaceCore {
   };
   [[nodiscard]] Place find_place(std::string_view key) const noexcept;
   template <class F>
-  [[nodiscard]] Result<bool> read_unusual(std::string_view key, F f) const;
+  [[nodiscard]] Result<bool> read_other_size(std::string_view key, F f) const;
   template <class F>
   [[nodiscard]] Result<bool> read_fitting(std::string_view key, F f) const;
   template <class F>
@@ -152,7 +155,7 @@ class SpaceCore {
   template <class F>
   [[nodiscard]] Result<bool> read_sampled(ThreadContext& context, std::string_view key, Place place, F f) const;
   template <class Decide, class Fill>
-  [[nodiscard]] Result<Seq> write_unusual(Write write, Decide decide, Fill fill);
+  [[nodiscard]] Result<Seq> write_other_size(Write write, Decide decide, Fill fill);
   template <class Decide, class Fill>
   [[nodiscard]] Result<Seq> write_fitting(const Write& write, Decide decide, Fill fill);
   template <class Decide, class Fill>

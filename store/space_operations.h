@@ -22,13 +22,13 @@ namespace actable::store {
 template <class F>
 [[gnu::always_inline]] inline Result<bool> SpaceCore::read(std::string_view key, F f) const {
   // In a copy of its own the compiler knows between which sizes the key's is.
-  if (base::of_usual_size(key)) [[likely]]
+  if (base::is_9_to_16_bytes(key)) [[likely]]
     return read_fitting(key, f);
-  return read_unusual(key, f);
+  return read_other_size(key, f);
 }
 
 template <class F>
-[[gnu::noinline]] Result<bool> SpaceCore::read_unusual(std::string_view key, F f) const {
+[[gnu::noinline]] Result<bool> SpaceCore::read_other_size(std::string_view key, F f) const {
   if (!key_fits(key)) return bad_key(key);
   return read_fitting(key, f);
 }
@@ -44,14 +44,12 @@ template <class F>
   return read_counted(*context, key, place, f);
 }
 
-/// As `read`, for a thread that has not used the store.
+/// As `read`, for a thread that has not used the store. Once it has its context it goes
+/// the way that is for keys of all sizes.
 template <class F>
 [[gnu::noinline]] Result<bool> SpaceCore::read_first(std::string_view key, F f) const {
-  auto context = store_->context();
-  if (!context) return std::unexpected(std::move(context.error()));
-  const Place place = find_place(key);
-  if (--(*context)->sampling.before_next < 0) return read_sampled(**context, key, place, f);
-  return read_counted(**context, key, place, f);
+  if (auto context = store_->context(); !context) return std::unexpected(std::move(context.error()));
+  return read_other_size(key, f);
 }
 
 template <class F>
@@ -143,13 +141,13 @@ class FreshRecord {
 template <class Decide, class Fill>
 [[gnu::always_inline]] inline Result<Seq> SpaceCore::write(const Write& write, Decide decide, Fill fill) {
   // As in `read`.
-  if (base::of_usual_size(write.key) && value_fits(write.value)) [[likely]]
+  if (base::is_9_to_16_bytes(write.key) && value_fits(write.value)) [[likely]]
     return write_fitting(write, decide, fill);
-  return write_unusual(write.copy(), decide, fill);
+  return write_other_size(write.copy(), decide, fill);
 }
 
 template <class Decide, class Fill>
-[[gnu::noinline]] Result<Seq> SpaceCore::write_unusual(Write write, Decide decide, Fill fill) {
+[[gnu::noinline]] Result<Seq> SpaceCore::write_other_size(Write write, Decide decide, Fill fill) {
   if (!key_fits(write.key)) return bad_key(write.key);
   if (!value_fits(write.value)) return bad_value(write.value);
   return write_fitting(write, decide, fill);
@@ -166,14 +164,11 @@ template <class Decide, class Fill>
   return write_counted(*context, write, place, decide, fill);
 }
 
-/// As `write`, for a thread that has not used the store.
+/// As `write`, for a thread that has not used the store, by way of as in `read_first`.
 template <class Decide, class Fill>
 [[gnu::noinline]] Result<Seq> SpaceCore::write_first(Write write, Decide decide, Fill fill) {
-  auto context = store_->context();
-  if (!context) return std::unexpected(std::move(context.error()));
-  const Place place = find_place(write.key);
-  if (--(*context)->sampling.before_next < 0) return write_sampled(**context, write, place, decide, fill);
-  return write_counted(**context, write, place, decide, fill);
+  if (auto context = store_->context(); !context) return std::unexpected(std::move(context.error()));
+  return write_other_size(write, decide, fill);
 }
 
 template <class Decide, class Fill>
@@ -269,7 +264,7 @@ template <class Decide, class Fill>
     wal::append(*context.stager, epoch, {seq, id_, write.tombstone, write.key, record.value()});
   }
   table::Record* const old = position.old;
-  // As `replaced`, with what is at hand.
+  // As `replaced`, which batches and recovery use, with what is at hand.
   if (old != nullptr && !write.tombstone && old->live_with(write.value.size())) [[likely]] {
     store_->memory().retire(cache, old, table::Record::bytes_for(write.key.size(), write.value.size()));
     return;

@@ -36,7 +36,7 @@ bool HashTable::prepare(Cache& cache) noexcept {
   deepest_.store(level_word(levels_built_in_.get(), 0), std::memory_order_release);
   Segment* const root = make_segment(cache, 0, 0, Segment::k_chain_buckets);
   if (root == nullptr) return false;
-  // release: the segment's contents; pairs with the acquire in segment_for.
+  // release: the segment's contents; pairs with the acquire in segment_at.
   entry(0, 0)->store(reinterpret_cast<std::uint64_t>(root), std::memory_order_release);
   return true;
 }
@@ -63,14 +63,14 @@ bool HashTable::add_level(unsigned depth) noexcept {
   return true;
 }
 
-/// The segment of a hash for which the deepest level has none.
-[[gnu::noinline]] Segment* HashTable::segment_elsewhere(std::uint64_t hash) const noexcept {
+HashTable::Start HashTable::entry_in_use(std::uint64_t hash) const noexcept {
   while (true) {
     unsigned at = depth();
     while (true) {
+      const Start here = entry(prefix_of(hash, at), at);
       // acquire: pairs with the release that put the segment here.
-      const std::uint64_t found = entry(prefix_of(hash, at), at)->load(std::memory_order_acquire);
-      if (found > k_split) return reinterpret_cast<Segment*>(found);
+      const std::uint64_t found = here->load(std::memory_order_acquire);
+      if (found > k_split) return here;
       // Split since the depth was read, and so deeper now: look again.
       if (found == k_split) break;
       --at;  // The root is never null.

@@ -56,7 +56,8 @@
 ///
 /// *Why a reader may believe a frozen slot.* Let it have found the old segment
 /// through the directory, at a moment when the new one was not there for its
-/// key. What is frozen is what the key held at the moment of step 4, and that
+/// key; or it was there, but the reader had chosen the entry to look at before it was.
+/// What is frozen is what the key held at the moment of step 4, and that
 /// came after the reader began. So there was a moment during the read when the
 /// answer was right.
 ///
@@ -255,7 +256,9 @@ class HashTable {
   /// In the deepest level.
   [[nodiscard, gnu::always_inline]] Start entry_of(std::uint64_t hash) const noexcept;
   [[nodiscard, gnu::always_inline]] Segment* segment_at(Start start, std::uint64_t hash) const noexcept;
-  [[nodiscard]] Segment* segment_elsewhere(std::uint64_t hash) const noexcept;
+  /// The entry that held a segment when it was looked at: in the deepest level, or
+  /// further up where that has none.
+  [[nodiscard]] Start entry_in_use(std::uint64_t hash) const noexcept;
   [[nodiscard]] Segment* segment_for(std::uint64_t hash) const noexcept { return segment_at(entry_of(hash), hash); }
   /// One that had no replacement when it was looked at: all that it holds, of other
   /// hashes too, was linked then.
@@ -354,18 +357,27 @@ inline HashTable::Entry* HashTable::entry(std::uint64_t prefix, unsigned depth) 
 }
 
 [[gnu::always_inline]] inline HashTable::Start HashTable::start(std::uint64_t hash) const noexcept {
-  const Start at = entry_of(hash);
-  // relaxed: to be read again. Where there is no segment, nothing comes of it.
-  __builtin_prefetch(Segment::home_address(at->load(std::memory_order_relaxed), hash));
+  Start at = entry_of(hash);
+  // relaxed: to be read again.
+  std::uint64_t found = at->load(std::memory_order_relaxed);
+  // While a level comes into use most of its entries are null.
+  if (found <= k_split) [[unlikely]] {
+    at = entry_in_use(hash);
+    found = at->load(std::memory_order_relaxed);
+  }
+  __builtin_prefetch(Segment::home_address(found, hash));
   return at;
 }
 
 [[gnu::always_inline]] inline Segment* HashTable::segment_at(Start start, std::uint64_t hash) const noexcept {
-  // acquire: pairs with the release that put the segment here.
-  const std::uint64_t found = start->load(std::memory_order_acquire);
-  if (found > k_split) [[likely]]
-    return reinterpret_cast<Segment*>(found);
-  return segment_elsewhere(hash);
+  while (true) {
+    // acquire: pairs with the release that put the segment here.
+    const std::uint64_t found = start->load(std::memory_order_acquire);
+    if (found > k_split) [[likely]]
+      return reinterpret_cast<Segment*>(found);
+    // Split since `start` was chosen, or further up.
+    start = entry_in_use(hash);
+  }
 }
 
 inline const Record* HashTable::find(Start start, std::uint64_t hash, std::string_view key) const noexcept {

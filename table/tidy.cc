@@ -97,7 +97,7 @@ HashTable::Look HashTable::look(Segment& segment) const noexcept {
 /// one segment, within the position's hashes, and both together are nearly empty.
 Segment* HashTable::neighbour_to_merge(Segment& segment, unsigned kept, const TidyPosition& position) const noexcept {
   if (segment.depth == 0 || kept > k_merge_records_max) return nullptr;
-  // relaxed: how many entries there are, about.
+  // How many entries there are, about.
   if (depth() >= segment.depth + k_merged_levels_max) return nullptr;
   const std::uint64_t prefix = segment.prefix ^ 1;
   const std::uint64_t first = prefix << (64 - segment.depth);

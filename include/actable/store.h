@@ -69,7 +69,8 @@ class Store {
   /// when there is none of that name. Waits up to 100 ms for operations that are
   /// inside the space, but not when called inside a visitor; where one takes
   /// longer the space's memory is free with the next `drop_space` or `stats`, or
-  /// closing. Fails as a write does.
+  /// closing; what is left, less than a byte a key, with the last handle. Fails as a
+  /// write does.
   [[nodiscard]] Result<bool> drop_space(std::string_view name);
 
   /// Names of the spaces, sorted.

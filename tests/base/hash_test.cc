@@ -35,7 +35,7 @@ TEST_CASE("a hash is what the library makes of the key, of whatever size it is")
   for (std::size_t bytes = 0; bytes <= 300; ++bytes) {
     INFO(bytes << " bytes");
     CHECK(hash_key(key, seed) == XXH3_64bits_withSeed(key.data(), key.size(), seed));
-    CHECK(of_usual_size(key) == (bytes >= 9 && bytes <= 16));
+    CHECK(is_9_to_16_bytes(key) == (bytes >= 9 && bytes <= 16));
     key += static_cast<char>(seed >> bytes % 56);
   }
 }

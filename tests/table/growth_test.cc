@@ -83,6 +83,41 @@ TEST_CASE("segments split one at a time, and every split adds one") {
   CHECK(table.stats().splits > 20);
 }
 
+TEST_CASE("an operation finds its key from where it began, however the table has grown and shrunk since") {
+  Table table;
+  const std::uint64_t keys = scaled(40'000) + 10'000;
+  // Each was chosen when there were so many keys.
+  std::vector<std::pair<std::string, table::HashTable::Start>> began;
+  const auto begin_some = [&] {
+    for (std::uint64_t i = 0; i < keys; i += keys / 50) began.emplace_back(key(i), table.start(key(i)));
+  };
+  const auto check_all = [&](std::uint64_t there) {
+    for (const auto& [name, start] : began) {
+      const auto held = table.find_from(start, name);
+      const auto fresh = table.find(name);
+      if (held != fresh) FAIL("of " << there << " keys " << name << " is not found from where it was begun");
+    }
+  };
+  begin_some();
+  for (std::uint64_t i = 0; i < keys; ++i) {
+    table.put(key(i), "value");
+    if (i % (keys / 20) == 0) {
+      begin_some();
+      check_all(i + 1);
+    }
+  }
+  CHECK(table.stats().splits > 10);
+  for (std::uint64_t i = 0; i + 10 < keys; ++i) table.erase(key(i));
+  // So that no write can be numbered below the tombstones.
+  table.epochs.advance();
+  table.epochs.advance();
+  table.tidy();
+  CHECK(table.stats().merges > 10);
+  check_all(10);
+  for (std::uint64_t i = 0; i < keys; ++i) table.put(key(i), "again");
+  check_all(keys);
+}
+
 TEST_CASE("the table takes 10 to 32 bytes a key, however many there are") {
   Table table;
   std::uint64_t keys = 0;

@@ -82,6 +82,19 @@ class Table {
     return Held{std::string(record->value()), record->seq()};
   }
 
+  /// Where an operation on the key would begin now.
+  [[nodiscard]] table::HashTable::Start start(std::string_view key) { return table_.start(hash(key)); }
+
+  /// As `find`, for an operation that chose some time ago where to begin.
+  [[nodiscard]] std::optional<Held> find_from(table::HashTable::Start start, std::string_view key) {
+    const base::ReadPin pin(epochs, slot());
+    const table::Record* const record = table_.find(start, hash(key), key);
+    const table::Position at = table::HashTable::locate_at(table_.home(start, hash(key)), hash(key), key);
+    expect(at.slot == nullptr || !at.live() || at.old == record, "a reader and a writer do not find the same");
+    if (record == nullptr) return std::nullopt;
+    return Held{std::string(record->value()), record->seq()};
+  }
+
   /// One step of a scan: calls `emit` for each record of the next bucket.
   void scan(table::ScanPosition& position, const std::function<void(const table::Record&)>& emit) {
     const base::ReadPin pin(epochs, slot());

@@ -39,7 +39,7 @@ constexpr std::array k_weakenings{
     Weakening{int(W::offer_release), "release of the offer", "table/migration.cc, offer"},
     Weakening{int(W::replacement_acquire), "acquire of `replacement`", "table/migration.cc, replacement_of"},
     Weakening{int(W::swing_release), "release of the swing", "table/migration.cc, bring_forward, put_halves"},
-    Weakening{int(W::entry_acquire), "acquire of the entry", "table/hash_table.cc, segment_for"},
+    Weakening{int(W::entry_acquire), "acquire of the entry", "table/hash_table.h, segment_at"},
     Weakening{int(W::freeze_order), "acq_rel of setting the flag", "table/migration.cc, freeze",
               "not needed: the copy loads each word again and acquires it; the flag continues its release sequence"},
     Weakening{int(W::control_first), "the control word is frozen before the slots", "table/migration.cc, freeze",
@@ -50,6 +50,8 @@ constexpr unsigned k_home = 0;
 constexpr unsigned k_chain = 1;
 constexpr unsigned k_threads = 3;
 constexpr int k_split = -1;
+// In place of a level to begin at.
+constexpr int k_anew = -1;
 constexpr int k_control_frozen = 2;
 
 // A slot's word: key plus one, version, and the flags.
@@ -71,6 +73,7 @@ class Table {
       segment.replacement.store(0, mo_relaxed);
     }
     for (auto& entry : entries_) entry.store(0, mo_relaxed);
+    depth_.store(0, mo_relaxed);
     entries_[0].store(k_old, mo_relaxed);
     old().slots[k_home].store(word_of(0, 1), mo_relaxed);
   }
@@ -84,8 +87,11 @@ class Table {
 
   /// Writes the key's next version; returns it.
   int put(unsigned thread, int key) {
+    int start = depth();
     while (true) {
-      Segment* segment = &segments_[segment_for(key)];
+      Segment* segment = &segments_[segment_at(start, key)];
+      // Who looks again begins anew.
+      start = k_anew;
       if (weakened(W::through_directory)) {
         const int copy = segment->replacement.load(mo_acquire);
         if (copy != 0) segment = &segments_[part_of(copy, key)];
@@ -108,7 +114,8 @@ class Table {
 
   /// The key's version; 0 when it has none.
   int find(int key) {
-    Segment& segment = segments_[segment_for(key)];
+    const int start = depth();
+    Segment& segment = segments_[segment_at(start, key)];
     for (unsigned at : {k_home, k_chain}) {
       const int word = segment.slots[at].load(mo_acquire);
       if (empty(word)) return 0;
@@ -171,6 +178,19 @@ class Table {
 
   Segment& old() { return segments_[k_old]; }
   static unsigned part_of(int copy, int key) { return static_cast<unsigned>(copy + (Split ? key : 0)); }
+
+  /// The deepest level in use.
+  int depth() { return Split ? depth_.load(mo_acquire) : 0; }
+
+  /// `start` is the level that was the deepest when the operation began: others may
+  /// have added one since.
+  unsigned segment_at(int start, int key) {
+    if (start == 0) {
+      const int found = entries_[0].load(order(W::entry_acquire, mo_acquire));
+      if (found > 0) return static_cast<unsigned>(found);
+    }
+    return segment_for(key);
+  }
 
   unsigned segment_for(int key) {
     const auto acquire = order(W::entry_acquire, mo_acquire);
@@ -256,6 +276,7 @@ class Table {
       if (put_entry(0, k_old, first)) retire();
       return;
     }
+    depth_.store(1, mo_release);
     const bool late = weakened(W::new_entries_first);
     if (late && put_entry(0, k_old, k_split)) retire();
     for (unsigned half = 0; half < 2; ++half) put_entry(1 + half, 0, first + static_cast<int>(half));
@@ -289,6 +310,7 @@ class Table {
   std::array<Segment, 2 + 2 * k_threads> segments_;
   // Depth 0, and the two of depth 1.
   std::array<Atomic<int>, 3> entries_;
+  Atomic<int> depth_;
   // Ghosts.
   std::array<int, 2> puts_{};
   std::array<bool, k_threads> copied_{};
