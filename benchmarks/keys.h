@@ -80,6 +80,7 @@ class KeyBlock {
     }
   }
 
+  /// As `Slot::set`.
   void set(std::size_t slot, std::uint64_t digits) noexcept { slots_[slot].set(digits); }
 
   [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }

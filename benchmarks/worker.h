@@ -20,8 +20,8 @@ namespace bench {
 /// In a closed loop timing every operation would be a good part of what is
 /// measured: two readings of the clock take 20 to 50 ns, and each makes the
 /// processor finish all that it has begun, where it otherwise looks ahead into
-/// the next operation, so that each costs two of them their overlap. At one in 251
-/// that is 1 % of what is measured; at one in 67 it was 7 % (docs/measurements.md). A
+/// the next operation, so that each costs two of them their overlap. At one in
+/// 67 gets took 7 % longer than at one in 1,009 (docs/measurements.md). A
 /// prime, so that no rhythm of the plan (a put, an erase, a put) hides from it.
 inline constexpr std::uint64_t k_sample_every = 251;
 

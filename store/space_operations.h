@@ -164,7 +164,7 @@ template <class Decide, class Fill>
   return write_counted(*context, write, place, decide, fill);
 }
 
-/// As `write`, for a thread that has not used the store, by way of as in `read_first`.
+/// As `write`, for a thread that has not used the store; goes on as `read_first` does.
 template <class Decide, class Fill>
 [[gnu::noinline]] Result<Seq> SpaceCore::write_first(Write write, Decide decide, Fill fill) {
   if (auto context = store_->context(); !context) return std::unexpected(std::move(context.error()));
