@@ -46,7 +46,7 @@ inline constinit thread_local bool t_thread_index_refused = false;
 [[nodiscard]] bool thread_index_in_use(unsigned index) noexcept;
 
 /// One `T` for each thread index, made when first asked for, destroyed with
-/// the whole.
+/// the whole. It has cache lines of its own: threads write theirs all the time.
 ///
 /// Thread safety: *synchronized*; each `T` belongs to the thread of its index
 /// but for what it makes atomic itself.
@@ -57,13 +57,14 @@ class PerThread {
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
   ~PerThread() {
-    for_each([](T& item) { delete &item; });
+    for (std::atomic<Lines*>& lines : slots_) delete lines.load(std::memory_order_acquire);
   }
 
   /// Null when the thread of that index has none yet, and for `k_no_thread_index`.
   [[nodiscard]] T* find(unsigned index) const noexcept {
     // acquire: pairs with the release in `get`; scanners see a whole T.
-    return slots_[index].load(std::memory_order_acquire);
+    Lines* const lines = slots_[index].load(std::memory_order_acquire);
+    return lines == nullptr ? nullptr : &lines->item;
   }
 
   /// To be called by the thread of that index. Null when memory is exhausted.
@@ -72,14 +73,14 @@ class PerThread {
     if (T* item = find(index); item != nullptr) [[likely]]
       return item;
     ACTABLE_ASSERT(index < k_threads_max);
-    T* item = new (std::nothrow) T(std::forward<Args>(args)...);
-    if (item == nullptr) return nullptr;
-    slots_[index].store(item, std::memory_order_release);
+    auto* const lines = new (std::nothrow) Lines{T(std::forward<Args>(args)...)};
+    if (lines == nullptr) return nullptr;
+    slots_[index].store(lines, std::memory_order_release);
     unsigned end = end_.load(std::memory_order_relaxed);
     // release: a scanner that sees the new end sees the slot too.
     while (end <= index && !end_.compare_exchange_weak(end, index + 1, std::memory_order_release)) {
     }
-    return item;
+    return &lines->item;
   }
 
   /// Destroys the calling thread's, so that `get` makes another. Nobody else
@@ -112,9 +113,16 @@ class PerThread {
   }
 
  private:
+  struct Lines;
+
   // The last is of threads without an index, and stays null.
-  std::array<std::atomic<T*>, k_threads_max + 1> slots_{};
+  std::array<std::atomic<Lines*>, k_threads_max + 1> slots_{};
   std::atomic<unsigned> end_{0};
+};
+
+template <class T>
+struct alignas(64) PerThread<T>::Lines {
+  T item;
 };
 
 }  // namespace actable::base

@@ -157,7 +157,8 @@ class Durable {
   std::atomic<unsigned> waiting_{0};
   std::atomic<bool> watched_{false};
   std::array<base::Bell, k_bells> bells_{};
-  std::atomic<State> state_{State::working};
+  // Each put reads it: not beside the bells, which ring at each sync that is waited for.
+  alignas(64) std::atomic<State> state_{State::working};
   std::atomic<bool> refused_{false};
   mutable std::mutex mutex_;
   std::string reason_;

@@ -59,7 +59,8 @@ struct StagedFrame {
   std::atomic<Seq> seq_max{0};
 };
 
-struct Buffer {
+/// In lines of its own: neighbours are other threads'.
+struct alignas(64) Buffer {
   std::byte* memory = nullptr;
   std::size_t bytes = 0;
   /// Place among the pool's buffers; meaningless for an oversize one.

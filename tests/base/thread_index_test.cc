@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <barrier>
+#include <cstdint>
 #include <memory>
 #include <set>
 
@@ -119,6 +120,18 @@ TEST_CASE("each thread has an item of its own, made when first asked for") {
   CHECK(items.live_threads() == 0);
   CHECK(items.all_of([](unsigned item) { return item < 4; }));
   CHECK_FALSE(items.all_of([](unsigned item) { return item != 2; }));
+}
+
+TEST_CASE("each thread's item has cache lines of its own") {
+  constexpr std::uintptr_t k_line_bytes = 64;
+  PerThread<char> items;
+  std::barrier all_have(16);
+  together(16, [&](unsigned) {
+    const auto at = reinterpret_cast<std::uintptr_t>(items.get(thread_index()));
+    expect(at != 0 && at % k_line_bytes == 0, "an item does not begin with a line");
+    all_have.arrive_and_wait();
+  });
+  // What is aligned so has a size to match: the next object begins with another line.
 }
 
 TEST_CASE("a forgotten item is destroyed, and the next call makes another") {
