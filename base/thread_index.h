@@ -4,8 +4,10 @@
 
 #include <actable/options.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -121,7 +123,7 @@ class PerThread {
 };
 
 template <class T>
-struct alignas(64) PerThread<T>::Lines {
+struct alignas(std::max(std::size_t{64}, alignof(T))) PerThread<T>::Lines {
   T item;
 };
 
