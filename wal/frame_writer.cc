@@ -108,7 +108,7 @@ bool Writer::emit(const FrameToWrite& frame, InFlight in_flight) {
 }
 
 bool Writer::emit_gathered(GatherBlock& gather, Seq cut, std::uint32_t flags) {
-  gather.in_flight = emit({std::span(gather.memory, k_buffer_bytes), gather.payload_bytes, gather.records, cut, flags},
+  gather.in_flight = emit({std::span(gather.memory, k_gather_bytes), gather.payload_bytes, gather.records, cut, flags},
                           {InFlight::Kind::frame, next_frame_, nullptr, &gather});
   return gather.in_flight;
 }

@@ -23,9 +23,6 @@ namespace {
 // million crashes, or 30 years of an epoch each millisecond.
 constexpr base::Epoch k_epochs_skipped = base::Epoch{1} << 22;
 
-// Full buffers that writers hand over before they wake the log's thread.
-constexpr std::uint64_t k_handoffs_per_wake = 16;
-
 std::unexpected<Error> no_store(const std::filesystem::path& directory) {
   return fail(ErrorCode::not_found,
               directory.string() + ": there is no store here; set Options::create_if_missing to make one");
@@ -264,7 +261,8 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool no_wait) {
     return {};
   }
   adopt(stager, buffer);
-  if (handoffs_.fetch_add(1, std::memory_order_relaxed) % k_handoffs_per_wake == 0) writer_->wake();
+  const std::size_t handoffs_per_wake = k_slab_bytes / pool_.buffer_bytes();
+  if (handoffs_.fetch_add(1, std::memory_order_relaxed) % handoffs_per_wake == 0) writer_->wake();
   return {};
 }
 

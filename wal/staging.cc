@@ -4,6 +4,7 @@
 #include "base/park.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -60,8 +61,9 @@ StagedFrame& begin_frame(Stager& stager, base::Epoch epoch) noexcept {
 
 BufferPool::BufferPool(std::size_t bytes_max)
     : bytes_max_(bytes_max),
-      buffers_max_(bytes_max / k_buffer_bytes),
-      by_index_(new std::atomic<Buffer*>[bytes_max / k_buffer_bytes + k_threads_max + k_slab_buffers]()) {}
+      buffer_bytes_(std::clamp(std::bit_floor(bytes_max / 256), k_buffer_bytes_min, k_buffer_bytes_max)),
+      buffers_max_(bytes_max / buffer_bytes_),
+      by_index_(new std::atomic<Buffer*>[bytes_max / buffer_bytes_ + k_threads_max + k_slab_bytes / buffer_bytes_]()) {}
 
 BufferPool::~BufferPool() {
   for (const Slab& slab : slabs_) std::free(slab.memory);
@@ -93,8 +95,8 @@ bool BufferPool::add_slab() {
   const std::lock_guard lock(mutex_);
   const std::size_t present = buffers_.load(std::memory_order_relaxed);
   if (present >= buffers_max_.load(std::memory_order_relaxed)) return false;
-  Slab slab{allocate_blocks(k_slab_buffers * k_buffer_bytes),
-            std::unique_ptr<Buffer[]>(new (std::nothrow) Buffer[k_slab_buffers])};
+  const std::size_t more = k_slab_bytes / buffer_bytes_;
+  Slab slab{allocate_blocks(k_slab_bytes), std::unique_ptr<Buffer[]>(new (std::nothrow) Buffer[more])};
   if (slab.memory == nullptr || slab.buffers == nullptr) {
     std::free(slab.memory);
     return false;
@@ -105,16 +107,16 @@ bool BufferPool::add_slab() {
     std::free(slab.memory);
     return false;
   }
-  for (std::size_t i = 0; i < k_slab_buffers; ++i) {
+  for (std::size_t i = 0; i < more; ++i) {
     Buffer& buffer = slab.buffers[i];
-    buffer.memory = slab.memory + i * k_buffer_bytes;
-    buffer.bytes = k_buffer_bytes;
+    buffer.memory = slab.memory + i * buffer_bytes_;
+    buffer.bytes = buffer_bytes_;
     buffer.index = static_cast<std::uint32_t>(present + i);
     by_index_[present + i].store(&buffer, std::memory_order_release);
     push(&buffer);
   }
   slabs_.push_back(std::move(slab));
-  buffers_.store(present + k_slab_buffers, std::memory_order_relaxed);
+  buffers_.store(present + more, std::memory_order_relaxed);
   slab_count_.store(slabs_.size(), std::memory_order_release);
   return true;
 }
@@ -140,7 +142,7 @@ Buffer* BufferPool::take_oversize(std::size_t bytes) noexcept {
 }
 
 Buffer* BufferPool::try_take(std::size_t bytes) noexcept {
-  if (bytes > k_buffer_bytes) return take_oversize(bytes);
+  if (bytes > buffer_bytes_) return take_oversize(bytes);
   while (true) {
     if (Buffer* const buffer = pop(); buffer != nullptr) {
       make_empty(*buffer);
@@ -209,7 +211,7 @@ void BufferPool::reopen() {
 }
 
 std::size_t BufferPool::bytes() const noexcept {
-  return buffers_.load(std::memory_order_relaxed) * k_buffer_bytes + oversize_bytes_.load(std::memory_order_relaxed);
+  return buffers_.load(std::memory_order_relaxed) * buffer_bytes_ + oversize_bytes_.load(std::memory_order_relaxed);
 }
 
 }  // namespace actable::wal

@@ -43,8 +43,13 @@
 /// its own.
 namespace actable::wal {
 
-inline constexpr std::size_t k_buffer_bytes = 64 * 1024;
-inline constexpr std::size_t k_frames_per_buffer = k_buffer_bytes / base::k_block_bytes;
+// A full buffer is one write: smaller ones take more of a processor for the
+// log, larger ones more memory for each writing thread (docs/measurements.md).
+inline constexpr std::size_t k_buffer_bytes_min = 64 * 1024;
+inline constexpr std::size_t k_buffer_bytes_max = 256 * 1024;
+inline constexpr std::size_t k_frames_per_buffer = k_buffer_bytes_max / base::k_block_bytes;
+// Buffers come, and the log's thread is woken for full ones, by so much.
+inline constexpr std::size_t k_slab_bytes = 1024 * 1024;
 
 using Deadline = base::TimePoint;
 
@@ -101,7 +106,8 @@ struct Stager {
   Buffer* reading = nullptr;
 };
 
-/// Hands out buffers and takes them back, within a limit on their memory.
+/// Hands out buffers and takes them back, within a limit on their memory. Their
+/// size goes by the limit: a small one is shared out in small pieces.
 ///
 /// Free buffers form a stack whose head holds an index and a count of changes
 /// in one word, so that a head that went and came back is told apart; buffers
@@ -144,9 +150,11 @@ class BufferPool {
 
   [[nodiscard]] std::size_t bytes() const noexcept;
 
- private:
-  static constexpr std::size_t k_slab_buffers = 16;
+  /// Size of each buffer but the oversize ones: the largest power of two that is at most a
+  /// 256th of the limit, within `k_buffer_bytes_min` and `k_buffer_bytes_max`.
+  [[nodiscard]] std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
 
+ private:
   [[nodiscard]] Buffer* pop() noexcept;
   void push(Buffer* buffer) noexcept;
   void tell_waiting() noexcept;
@@ -159,6 +167,7 @@ class BufferPool {
   };
 
   const std::size_t bytes_max_;
+  const std::size_t buffer_bytes_;
   std::atomic<std::size_t> buffers_max_;
   std::atomic<std::size_t> buffers_{0};
   std::atomic<std::size_t> oversize_bytes_{0};
@@ -249,7 +258,7 @@ void BufferPool::for_each_new_slab(F&& f) {
   if (slab_count_.load(std::memory_order_acquire) == slabs_shown_) return;
   const std::lock_guard lock(mutex_);
   for (; slabs_shown_ < slabs_.size(); ++slabs_shown_) {
-    f(std::span(slabs_[slabs_shown_].memory, k_slab_buffers * k_buffer_bytes));
+    f(std::span(slabs_[slabs_shown_].memory, k_slab_bytes));
   }
 }
 

@@ -47,7 +47,7 @@ Writer::Writer(WriterConfig config, base::Epochs& epochs, base::PerThread<Stager
       next_frame_shared_(config_.next_frame) {
   for (std::size_t i = 0; i < k_gather_blocks; ++i) {
     gather_blocks_.push_back(std::make_unique<GatherBlock>());
-    queue_->add_memory(std::span(gather_blocks_.back()->memory, k_buffer_bytes));
+    queue_->add_memory(std::span(gather_blocks_.back()->memory, k_gather_bytes));
   }
 }
 

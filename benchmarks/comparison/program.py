@@ -63,9 +63,11 @@ class Program:
         return lines[0].partition(": ")[2].replace(" ", "").split(",")
 
     def run(self, benchmarks, engines=("actable",), **options):
-        """Runs benchmarks on those of the engines that are in the build."""
-        arguments = ["--benchmarks=" + ",".join(benchmarks),
-                     "--engines=" + ",".join(engine for engine in engines if engine in self.engines)]
+        """Runs benchmarks on those of the engines that are in the build, if any."""
+        built = [engine for engine in engines if engine in self.engines]
+        if not built:
+            return Runs([])
+        arguments = ["--benchmarks=" + ",".join(benchmarks), "--engines=" + ",".join(built)]
         arguments += [f"--{name}={value}" for name, value in options.items()]
         self.commands.append("actable-bench " + " ".join(arguments))
         self.say(self.commands[-1])

@@ -101,9 +101,10 @@ struct Options {
   /// are changed less often; smaller ones give disk space back sooner.
   std::uint64_t segment_bytes = std::uint64_t{64} << 20;
 
-  /// Memory that may hold writes on their way to the disk, beyond one 64 KiB
+  /// Memory that may hold writes on their way to the disk, beyond one
   /// buffer for each writing thread (1 MiB to 4 GiB). More rides out longer
-  /// stalls of the disk before writers wait.
+  /// stalls of the disk before writers wait. A buffer is a 256th of this, but at
+  /// least 64 KiB and at most 256 KiB; a full one is a write of its own.
   std::size_t staging_bytes = std::size_t{64} << 20;
 
   /// How long a writer waits for room while the disk is slower than the

@@ -131,7 +131,6 @@ TEST_CASE("each thread's item has cache lines of its own") {
     expect(at != 0 && at % k_line_bytes == 0, "an item does not begin with a line");
     all_have.arrive_and_wait();
   });
-  // What is aligned so has a size to match: the next object begins with another line.
 }
 
 TEST_CASE("a forgotten item is destroyed, and the next call makes another") {

@@ -213,7 +213,7 @@ TEST_CASE("a batch over several spaces comes back whole, whatever its size", "[d
 
 TEST_CASE("large keys and values come back byte for byte", "[durability]") {
   Lives lives(each_io());
-  const std::vector<std::size_t> sizes{8, 4'000, 4'096, 65'000, 65'536, 70'000, 1 << 20, k_value_bytes_max};
+  const std::vector<std::size_t> sizes{8, 4'000, 4'096, 65'000, 65'536, 70'000, 300'000, 1 << 20, k_value_bytes_max};
   {
     Space space = must(lives.reopen().space("s"));
     for (const std::size_t size : sizes)

@@ -29,7 +29,7 @@ TEST_CASE("the queue is told of all memory that is written from, but for that of
   for (int i = 0; i < 200; ++i) life.write("k" + std::to_string(i), std::string(10'000, 'v'));
   life.write_durably("last", "");
   CHECK(disk.unknown() == 0);
-  life.write_durably("large", std::string(k_buffer_bytes, 'v'));
+  life.write_durably("large", std::string(k_buffer_bytes_min, 'v'));
   CHECK(disk.unknown() == 1);
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("a thread's first buffer is beyond the limit that all have together") 
   const Options options = log_options(LogIo::pwrite);
   Life life(slow, options);
   slow.delay(Call::write, 1h);
-  const auto threads = static_cast<unsigned>(options.staging_bytes / k_buffer_bytes) + 8;
+  const auto threads = static_cast<unsigned>(options.staging_bytes / k_buffer_bytes_min) + 8;
   std::latch written(threads);
   test::together(threads, [&](unsigned thread) {
     life.write("k" + std::to_string(thread), "v");

@@ -20,7 +20,7 @@ constexpr std::size_t k_pool_bytes = std::size_t{2} << 20;
 
 TEST_CASE("a pool without memory for more buffers gives none, whichever request fails, and gives them when there is") {
   // Of the pool's own size, and larger than a buffer.
-  const std::size_t bytes = k_buffer_bytes * GENERATE(std::size_t{1}, std::size_t{3});
+  const std::size_t bytes = k_buffer_bytes_min * GENERATE(std::size_t{1}, std::size_t{3});
   BufferPool pool(k_pool_bytes);
   std::uint64_t failures = 0;
   for (std::uint64_t nth = 1;; ++nth) {

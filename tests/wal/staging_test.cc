@@ -23,7 +23,7 @@ Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::
 
 /// A thread's stager and the pool that it takes from.
 struct Staging {
-  BufferPool pool{64 * k_mib};
+  BufferPool pool{16 * k_mib};
   Stager stager;
 
   ~Staging() {
@@ -96,7 +96,7 @@ TEST_CASE("where there is room there is room in any epoch, for any sizes") {
     const std::uint64_t stay = 1 + random.below(8);
     std::vector<Seq> expected;
     for (Seq seq = 1; seq <= 300; ++seq) {
-      const std::size_t largest = k_buffer_bytes - k_frame_header_bytes - k_record_header_bytes - 1;
+      const std::size_t largest = k_buffer_bytes_min - k_frame_header_bytes - k_record_header_bytes - 1;
       staging.stage(epoch, seq, k_record_header_bytes + 1 + random.skewed(random.one_in(9) ? 3 * largest : largest));
       expected.push_back(seq);
       if (random.one_in(stay)) epoch += 1 + random.below(2);
@@ -163,10 +163,10 @@ TEST_CASE("a record that is copied ahead and given up leaves nothing") {
 TEST_CASE("a reserved buffer is used before the present one") {
   Staging staging;
   staging.stage(5, 50, 100);
-  staging.stager.reserved = staging.pool.try_take(k_frame_header_bytes + k_buffer_bytes);
+  staging.stager.reserved = staging.pool.try_take(k_frame_header_bytes + k_buffer_bytes_min);
   REQUIRE(staging.stager.reserved != nullptr);
   CHECK(append_ahead(staging.stager, 5, {0, 1, false, "key", ""}) == nullptr);
-  staging.stage(5, 51, k_buffer_bytes);
+  staging.stage(5, 51, k_buffer_bytes_min);
   CHECK(staging.stager.reserved == nullptr);
   CHECK(numbers_in(*staging.stager.current, staging.stager.current->frames[0]) == std::vector<Seq>{51});
 }
@@ -187,10 +187,10 @@ TEST_CASE("a buffer is closed by the next one, and only then") {
 TEST_CASE("a record larger than a buffer gets one of its own, which nothing follows in") {
   Staging staging;
   staging.stage(1, 1, 1'000);
-  staging.stage(1, 2, k_buffer_bytes);
+  staging.stage(1, 2, k_buffer_bytes_min);
   Buffer* const own = staging.stager.current;
   CHECK(own->oversize);
-  CHECK(own->bytes == k_buffer_bytes + base::k_block_bytes);
+  CHECK(own->bytes == k_buffer_bytes_min + base::k_block_bytes);
   CHECK_FALSE(has_room(staging.stager, 100));
   staging.stage(1, 3, 100);
   CHECK_FALSE(staging.stager.current->oversize);
@@ -201,12 +201,12 @@ TEST_CASE("an oversize buffer is linked when it is used, and has room for what i
   Staging staging;
   staging.stage(1, 1, 100);
   Buffer* const first = staging.stager.current;
-  Buffer* const own = staging.pool.try_take(3 * k_buffer_bytes);
+  Buffer* const own = staging.pool.try_take(3 * k_buffer_bytes_min);
   staging.stager.reserved = own;
-  CHECK(has_room(staging.stager, 3 * k_buffer_bytes - k_frame_header_bytes));
-  CHECK_FALSE(has_room(staging.stager, 4 * k_buffer_bytes));
+  CHECK(has_room(staging.stager, 3 * k_buffer_bytes_min - k_frame_header_bytes));
+  CHECK_FALSE(has_room(staging.stager, 4 * k_buffer_bytes_min));
   CHECK(first->next.load() == nullptr);
-  staging.stage(1, 2, 2 * k_buffer_bytes);
+  staging.stage(1, 2, 2 * k_buffer_bytes_min);
   CHECK(staging.stager.current == own);
   CHECK(first->next.load() == own);
   CHECK(staging.stager.reserved == nullptr);
@@ -219,9 +219,9 @@ TEST_CASE("room for a large write that is not made goes back") {
   const std::size_t before = life.stats().staging_bytes;
   Stager& stager = *life.log().stager(base::thread_index());
   for (int i = 0; i < 3; ++i) {
-    test::must(life.log().reserve(stager, 10 * k_buffer_bytes));
-    CHECK(life.log().ready(stager, 10 * k_buffer_bytes));
-    CHECK(life.stats().staging_bytes > before + 10 * k_buffer_bytes);
+    test::must(life.log().reserve(stager, 10 * k_buffer_bytes_min));
+    CHECK(life.log().ready(stager, 10 * k_buffer_bytes_min));
+    CHECK(life.stats().staging_bytes > before + 10 * k_buffer_bytes_min);
     life.log().unreserve(stager);
     CHECK(life.stats().staging_bytes == before);
   }
@@ -236,13 +236,37 @@ TEST_CASE("the pool's memory has a limit, and one buffer more for each thread") 
   CHECK(taken.size() == 16);
   CHECK(pool.bytes() == k_mib);
   for (const Buffer* buffer : taken) {
-    CHECK(buffer->bytes == k_buffer_bytes);
+    CHECK(buffer->bytes == k_buffer_bytes_min);
     CHECK(reinterpret_cast<std::uintptr_t>(buffer->memory) % base::k_block_bytes == 0);
   }
   pool.add_thread();
   CHECK(pool.try_take(1) != nullptr);
   pool.give_back(taken.back());
-  CHECK(pool.try_take(k_buffer_bytes) == taken.back());
+  CHECK(pool.try_take(k_buffer_bytes_min) == taken.back());
+}
+
+TEST_CASE("a buffer is a 256th of the limit, within bounds and a power of two, and they come by the MiB") {
+  const auto [limit, bytes] = GENERATE(Catch::Generators::table<std::size_t, std::size_t>({
+      {2 * k_mib, 64 << 10},
+      {16 * k_mib, 64 << 10},
+      {32 * k_mib - 1, 64 << 10},
+      {32 * k_mib, 128 << 10},
+      {64 * k_mib, 256 << 10},
+      {4'096 * k_mib, 256 << 10},
+  }));
+  BufferPool pool(limit);
+  CHECK(pool.buffer_bytes() == bytes);
+  std::vector<Buffer*> taken;
+  for (std::size_t i = 0; i < k_slab_bytes / bytes; ++i) taken.push_back(pool.try_take(bytes));
+  for (const Buffer* buffer : taken) {
+    REQUIRE(buffer != nullptr);
+    CHECK(buffer->bytes == bytes);
+    CHECK_FALSE(buffer->oversize);
+  }
+  CHECK(pool.bytes() == k_slab_bytes);
+  REQUIRE(pool.try_take(bytes) != nullptr);
+  CHECK(pool.bytes() == 2 * k_slab_bytes);
+  REQUIRE(pool.try_take(bytes + 1)->oversize);
 }
 
 TEST_CASE("oversize buffers share a limit, but one is always to be had") {
@@ -251,17 +275,17 @@ TEST_CASE("oversize buffers share a limit, but one is always to be had") {
   REQUIRE(huge != nullptr);
   CHECK(huge->bytes == 5 * k_mib);
   CHECK(pool.bytes() == 5 * k_mib);
-  CHECK(pool.try_take(2 * k_buffer_bytes) == nullptr);
-  Buffer* const small = pool.try_take(k_buffer_bytes);
+  CHECK(pool.try_take(2 * k_buffer_bytes_min) == nullptr);
+  Buffer* const small = pool.try_take(k_buffer_bytes_min);
   CHECK(small != nullptr);
 
   // Its memory goes before it does: the thread may yet link another to it.
   pool.drop_memory(*huge);
-  Buffer* const next = pool.try_take(2 * k_buffer_bytes);
+  Buffer* const next = pool.try_take(2 * k_buffer_bytes_min);
   CHECK(next != nullptr);
   pool.give_back(huge);
   pool.give_back(next);
-  CHECK(pool.bytes() == 16 * k_buffer_bytes);
+  CHECK(pool.bytes() == 16 * k_buffer_bytes_min);
 }
 
 /// Takes all that the pool has.
@@ -289,7 +313,7 @@ TEST_CASE("a taker waits until its deadline and gets nothing, or at once if that
 }
 
 TEST_CASE("a buffer that is given back reaches the one who waits") {
-  const std::size_t bytes = GENERATE(std::size_t{1}, 2 * k_buffer_bytes);
+  const std::size_t bytes = GENERATE(std::size_t{1}, 2 * k_buffer_bytes_min);
   BufferPool pool(k_mib);
   drain(pool);
   Buffer* const held = bytes == 1 ? nullptr : pool.try_take(k_mib);

@@ -287,22 +287,29 @@ TEST_CASE("a round without a block for short frames waits for the disk, and does
   CHECK(std::ranges::count_if(pace.waits, [](Instant at) { return at > 75ms && at < 95ms; }) == 1);
 }
 
-TEST_CASE("the log's thread is told of each sixteenth full buffer, and writes what is full long before its round") {
+TEST_CASE("the log's thread is told of each MiB of full buffers, and writes what is full long before its round") {
+  struct Case {
+    std::size_t staging_bytes, value_bytes;
+    std::vector<Instant> due;
+  };
+  // More than half of a buffer: the next one needs another. Those have 64 and 256 KiB.
+  const auto [staging_bytes, value_bytes, due] =
+      GENERATE(Case{std::size_t{16} << 20, 40'000, {0ms, 16ms, 32ms}},
+               Case{std::size_t{64} << 20, 160'000, {0ms, 4ms, 8ms, 12ms, 16ms, 20ms, 24ms, 28ms, 32ms, 36ms}});
   Options options = timed({1'000ms, 10'000ms});
-  options.staging_bytes = std::size_t{16} << 20;
+  options.staging_bytes = staging_bytes;
   TimedLog log(options, k_disk);
   Pace pace;
   log.run([&](Life& life) {
     pace = log.watch(life, [&] {
       for (int i = 0; i < 40; ++i) {
-        // More than half of a buffer: the next one needs another.
-        life.write("k", std::string(40'000, 'v'));
+        life.write("k", std::string(value_bytes, 'v'));
         log.pause(1ms);
       }
     });
   });
   CHECK(pace.rounds == 1);
-  CHECK(pace.writes == std::vector<Instant>{0ms, 16ms, 32ms});
+  CHECK(pace.writes == due);
 }
 
 TEST_CASE("who waits for what is on disk already does not wake the log's thread") {

@@ -56,6 +56,8 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
   }
   // Any spare segment is large enough for one of these.
   if (point != nullptr && point->name == "wal.segment.recycled") options.segment_bytes = 12 * k_kib;
+  // Small buffers, so that they fill.
+  if (point != nullptr && point->name == "staging.close_buffer") options.staging_bytes = 1'024 * k_kib;
   // Smaller ones have no room to write ahead of the frames.
   if (point != nullptr && point->name == "wal.segment.prewritten") options.segment_bytes = 1'024 * k_kib;
   return plan;
