@@ -157,10 +157,11 @@ class Durable {
   std::atomic<unsigned> waiting_{0};
   std::atomic<bool> watched_{false};
   std::array<base::Bell, k_bells> bells_{};
-  // Each put reads it: not beside the bells, which ring at each sync that is waited for.
+  // Each put reads it: not beside the bells, which ring at each sync that is waited for, nor
+  // the mutex, which is locked at each sync that is watched.
   alignas(64) std::atomic<State> state_{State::working};
   std::atomic<bool> refused_{false};
-  mutable std::mutex mutex_;
+  alignas(64) mutable std::mutex mutex_;
   std::string reason_;
   std::function<void()> watcher_;
 };

@@ -11,6 +11,7 @@
 
 namespace actable::wal {
 
+// Room for what hundreds of threads write in a round, a record or two each.
 inline constexpr std::size_t k_gather_bytes = 64 * 1024;
 
 /// A buffer of the writer's own for short frames and markers.

@@ -31,7 +31,11 @@ std::unexpected<Error> no_store(const std::filesystem::path& directory) {
 }  // namespace
 
 Log::Log(const Options& options, base::FileSystem& files, base::Epochs& epochs, const base::DirectoryLock* lock)
-    : options_(options), files_(files), epochs_(epochs), lock_(lock), pool_(options.staging_bytes) {}
+    : options_(options),
+      files_(files),
+      epochs_(epochs),
+      lock_(lock),
+      pool_(options.staging_bytes, buffer_bytes_for(options)) {}
 
 Log::~Log() {
   (void)close();
@@ -261,7 +265,7 @@ Result<void> Log::reserve(Stager& stager, std::size_t bytes, bool no_wait) {
     return {};
   }
   adopt(stager, buffer);
-  const std::size_t handoffs_per_wake = k_slab_bytes / pool_.buffer_bytes();
+  const std::size_t handoffs_per_wake = k_wake_bytes / pool_.buffer_bytes();
   if (handoffs_.fetch_add(1, std::memory_order_relaxed) % handoffs_per_wake == 0) writer_->wake();
   return {};
 }

@@ -59,11 +59,16 @@ StagedFrame& begin_frame(Stager& stager, base::Epoch epoch) noexcept {
   return fresh;
 }
 
-BufferPool::BufferPool(std::size_t bytes_max)
+std::size_t buffer_bytes_for(const Options& options) noexcept {
+  const std::uint64_t most = std::min<std::uint64_t>(options.staging_bytes / 256, options.segment_bytes / 16);
+  return std::clamp<std::size_t>(std::bit_floor(most), k_buffer_bytes_min, k_buffer_bytes_max);
+}
+
+BufferPool::BufferPool(std::size_t bytes_max, std::size_t buffer_bytes)
     : bytes_max_(bytes_max),
-      buffer_bytes_(std::clamp(std::bit_floor(bytes_max / 256), k_buffer_bytes_min, k_buffer_bytes_max)),
-      buffers_max_(bytes_max / buffer_bytes_),
-      by_index_(new std::atomic<Buffer*>[bytes_max / buffer_bytes_ + k_threads_max + k_slab_bytes / buffer_bytes_]()) {}
+      buffer_bytes_(buffer_bytes),
+      buffers_max_(bytes_max / buffer_bytes),
+      by_index_(new std::atomic<Buffer*>[bytes_max / buffer_bytes + k_threads_max + k_slab_bytes / buffer_bytes]()) {}
 
 BufferPool::~BufferPool() {
   for (const Slab& slab : slabs_) std::free(slab.memory);

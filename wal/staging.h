@@ -8,6 +8,7 @@
 #include "base/simulation.h"
 #include "wal/format.h"
 
+#include <actable/options.h>
 #include <actable/result.h>
 
 #include <array>
@@ -43,13 +44,22 @@
 /// its own.
 namespace actable::wal {
 
-// A full buffer is one write: smaller ones take more of a processor for the
-// log, larger ones more memory for each writing thread (docs/measurements.md).
+// A full buffer is a write of its own: smaller ones take more of a processor for
+// the log, larger ones more memory for each writing thread (docs/measurements.md).
 inline constexpr std::size_t k_buffer_bytes_min = 64 * 1024;
 inline constexpr std::size_t k_buffer_bytes_max = 256 * 1024;
 inline constexpr std::size_t k_frames_per_buffer = k_buffer_bytes_max / base::k_block_bytes;
-// Buffers come, and the log's thread is woken for full ones, by so much.
+// Memory for buffers is had by so much: some hundreds of threads need no more
+// pieces than a ring registers.
 inline constexpr std::size_t k_slab_bytes = 1024 * 1024;
+// The log's thread is woken for so much in full buffers: more often it would be a
+// system call for each of them, and later it would find the disk at rest.
+inline constexpr std::size_t k_wake_bytes = 1024 * 1024;
+
+/// The size of buffers: the largest power of two that is at most a 256th of the
+/// staging memory, so that it is shared out in small pieces, and a 16th of a
+/// segment, so that little is left at its end; within the bounds above.
+[[nodiscard]] std::size_t buffer_bytes_for(const Options& options) noexcept;
 
 using Deadline = base::TimePoint;
 
@@ -106,8 +116,7 @@ struct Stager {
   Buffer* reading = nullptr;
 };
 
-/// Hands out buffers and takes them back, within a limit on their memory. Their
-/// size goes by the limit: a small one is shared out in small pieces.
+/// Hands out buffers and takes them back, within a limit on their memory.
 ///
 /// Free buffers form a stack whose head holds an index and a count of changes
 /// in one word, so that a head that went and came back is told apart; buffers
@@ -116,7 +125,8 @@ struct Stager {
 /// Thread safety: *synchronized*.
 class BufferPool {
  public:
-  explicit BufferPool(std::size_t bytes_max);
+  /// `buffer_bytes`: a power of two within the bounds.
+  explicit BufferPool(std::size_t bytes_max, std::size_t buffer_bytes = k_buffer_bytes_min);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -150,8 +160,7 @@ class BufferPool {
 
   [[nodiscard]] std::size_t bytes() const noexcept;
 
-  /// Size of each buffer but the oversize ones: the largest power of two that is at most a
-  /// 256th of the limit, within `k_buffer_bytes_min` and `k_buffer_bytes_max`.
+  /// Of each but the oversize ones.
   [[nodiscard]] std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
 
  private:

@@ -103,8 +103,9 @@ struct Options {
 
   /// Memory that may hold writes on their way to the disk, beyond one
   /// buffer for each writing thread (1 MiB to 4 GiB). More rides out longer
-  /// stalls of the disk before writers wait. A buffer is a 256th of this, but at
-  /// least 64 KiB and at most 256 KiB; a full one is a write of its own.
+  /// stalls of the disk before writers wait. A buffer has 256 KiB if nothing is set:
+  /// the largest power of two that is at most a 256th of this and a 16th of
+  /// `segment_bytes`, within 64 and 256 KiB.
   std::size_t staging_bytes = std::size_t{64} << 20;
 
   /// How long a writer waits for room while the disk is slower than the

@@ -16,6 +16,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// For the log's buffers of 64 and of 256 KiB.
+constexpr std::size_t k_small_staging = std::size_t{16} << 20;
+constexpr std::size_t k_large_staging = std::size_t{64} << 20;
+
 /// One directory that is opened again and again.
 ///
 /// Thread safety: *confined* to one thread.
@@ -180,6 +184,7 @@ TEST_CASE("numbers never go back or repeat over restarts", "[durability]") {
 TEST_CASE("a batch over several spaces comes back whole, whatever its size", "[durability]") {
   Lives lives(each_io());
   const std::size_t value_bytes = GENERATE(10, 70'000, 4 << 20);
+  lives.options().staging_bytes = GENERATE(k_small_staging, k_large_staging);
   CAPTURE(value_bytes);
   const std::size_t writes = value_bytes < 1'000 ? 3'000 : (k_batch_bytes_max - 4'096) / value_bytes;
   const auto name = [](std::size_t i) { return "space" + std::to_string(i % 3); };
@@ -213,7 +218,8 @@ TEST_CASE("a batch over several spaces comes back whole, whatever its size", "[d
 
 TEST_CASE("large keys and values come back byte for byte", "[durability]") {
   Lives lives(each_io());
-  const std::vector<std::size_t> sizes{8, 4'000, 4'096, 65'000, 65'536, 70'000, 300'000, 1 << 20, k_value_bytes_max};
+  const std::vector<std::size_t> sizes{8, 4'000, 4'096, 65'000, 65'536, 70'000, 262'144, 1 << 20, k_value_bytes_max};
+  lives.options().staging_bytes = GENERATE(k_small_staging, k_large_staging);
   {
     Space space = must(lives.reopen().space("s"));
     for (const std::size_t size : sizes)

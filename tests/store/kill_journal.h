@@ -45,7 +45,7 @@ using KeyId = std::uint32_t;
 [[nodiscard]] inline std::string doomed_space(std::uint64_t nonce) { return "doomed" + std::to_string(nonce); }
 
 /// Bytes of the value that a nonce stands for: short as a rule, at times longer
-/// than a staging buffer; in one life of four always short, in one mostly long.
+/// than a small staging buffer; in one life of four always short, in one mostly long.
 [[nodiscard]] constexpr std::size_t value_bytes(std::uint64_t nonce) {
   const std::uint64_t life = nonce >> 32;
   if (life % 4 == 2) return 8 + nonce % 24;

@@ -21,8 +21,6 @@ inline Options simulated_options() {
   options.directory = "/simulated";
   options.shards = 2;
   options.segment_bytes = std::uint64_t{1} << 20;
-  // Of this follow buffers of 64 KiB, which some tests' values are larger than.
-  options.staging_bytes = std::size_t{16} << 20;
   return options;
 }
 

@@ -18,6 +18,8 @@ namespace {
 Options long_store() {
   Options options = small_store("/simulated", LogIo::pwrite);
   options.segment_bytes = std::uint64_t{4} << 20;
+  // So that frames are as long as they get.
+  options.staging_bytes = std::size_t{64} << 20;
   options.write_deadline = std::chrono::minutes(10);
   return options;
 }

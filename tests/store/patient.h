@@ -62,8 +62,6 @@ class Patient {
     options_.directory = k_simulated_directory;
     options_.shards = 2;
     options_.segment_bytes = std::size_t{1} << 20;
-    // Of this follow buffers of 64 KiB, which some tests' values are larger than.
-    options_.staging_bytes = std::size_t{16} << 20;
     (void)reopen();
   }
 

@@ -16,7 +16,7 @@ Options small_store(const std::filesystem::path& directory, LogIo io) {
   options.directory = directory;
   options.log_io = io;
   options.segment_bytes = std::uint64_t{4} << 20;
-  // Of this follow buffers of 64 KiB, which some tests' values are larger than.
+  // So that buffers have 64 KiB, which the large values of tests do not fit.
   options.staging_bytes = std::size_t{16} << 20;
   return options;
 }

@@ -23,7 +23,7 @@ Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::
 
 /// A thread's stager and the pool that it takes from.
 struct Staging {
-  BufferPool pool{16 * k_mib};
+  BufferPool pool{64 * k_mib};
   Stager stager;
 
   ~Staging() {
@@ -106,7 +106,7 @@ TEST_CASE("where there is room there is room in any epoch, for any sizes") {
     base::Epoch last = 0;
     for (const Buffer* buffer = staging.stager.first.load(); buffer != nullptr; buffer = buffer->next.load()) {
       std::size_t end = 0;
-      REQUIRE(buffer->frame_count.load() <= k_frames_per_buffer);
+      REQUIRE(buffer->frame_count.load() <= buffer->bytes / base::k_block_bytes);
       for (std::uint32_t i = 0; i < buffer->frame_count.load(); ++i) {
         const StagedFrame& frame = buffer->frames[i];
         REQUIRE((frame.begin % base::k_block_bytes == 0 && frame.begin >= end));
@@ -245,28 +245,42 @@ TEST_CASE("the pool's memory has a limit, and one buffer more for each thread") 
   CHECK(pool.try_take(k_buffer_bytes_min) == taken.back());
 }
 
-TEST_CASE("a buffer is a 256th of the limit, within bounds and a power of two, and they come by the MiB") {
-  const auto [limit, bytes] = GENERATE(Catch::Generators::table<std::size_t, std::size_t>({
-      {2 * k_mib, 64 << 10},
-      {16 * k_mib, 64 << 10},
-      {32 * k_mib - 1, 64 << 10},
-      {32 * k_mib, 128 << 10},
-      {64 * k_mib, 256 << 10},
-      {4'096 * k_mib, 256 << 10},
-  }));
-  BufferPool pool(limit);
+TEST_CASE("a buffer is at most a 256th of the staging memory and a 16th of a segment, within bounds") {
+  struct Case {
+    std::size_t staging_bytes;
+    std::uint64_t segment_bytes;
+    std::size_t due;
+  };
+  const auto [staging_bytes, segment_bytes, due] =
+      GENERATE(Case{k_mib, 64 * k_mib, 64 << 10}, Case{32 * k_mib - 1, 64 * k_mib, 64 << 10},
+               Case{32 * k_mib, 64 * k_mib, 128 << 10}, Case{64 * k_mib - 1, 64 * k_mib, 128 << 10},
+               Case{64 * k_mib, 64 * k_mib, 256 << 10}, Case{4'096 * k_mib, 4'096 * k_mib, 256 << 10},
+               Case{64 * k_mib, 4 * k_mib, 256 << 10}, Case{64 * k_mib, 4 * k_mib - 4'096, 128 << 10},
+               Case{64 * k_mib, k_mib, 64 << 10});
+  Options options;
+  options.staging_bytes = staging_bytes;
+  options.segment_bytes = segment_bytes;
+  CHECK(buffer_bytes_for(options) == due);
+}
+
+TEST_CASE("buffers have the size that the pool was given, and come by the MiB") {
+  const std::size_t bytes = GENERATE(k_buffer_bytes_min, k_buffer_bytes_max);
+  BufferPool pool(2 * k_mib, bytes);
   CHECK(pool.buffer_bytes() == bytes);
-  std::vector<Buffer*> taken;
-  for (std::size_t i = 0; i < k_slab_bytes / bytes; ++i) taken.push_back(pool.try_take(bytes));
-  for (const Buffer* buffer : taken) {
-    REQUIRE(buffer != nullptr);
-    CHECK(buffer->bytes == bytes);
-    CHECK_FALSE(buffer->oversize);
+  for (std::size_t mib = 1; mib <= 2; ++mib) {
+    for (std::size_t i = 0; i < k_slab_bytes / bytes; ++i) {
+      const Buffer* const buffer = pool.try_take(bytes);
+      REQUIRE(buffer != nullptr);
+      CHECK(buffer->bytes == bytes);
+      CHECK_FALSE(buffer->oversize);
+      CHECK(pool.bytes() == mib * k_slab_bytes);
+    }
   }
-  CHECK(pool.bytes() == k_slab_bytes);
-  REQUIRE(pool.try_take(bytes) != nullptr);
-  CHECK(pool.bytes() == 2 * k_slab_bytes);
-  REQUIRE(pool.try_take(bytes + 1)->oversize);
+  CHECK(pool.try_take(bytes) == nullptr);
+  Buffer* const own = pool.try_take(bytes + 1);
+  REQUIRE(own != nullptr);
+  CHECK(own->oversize);
+  pool.give_back(own);
 }
 
 TEST_CASE("oversize buffers share a limit, but one is always to be had") {

@@ -89,8 +89,7 @@ void Filling::check_readable(Space& space) const {
   }
 }
 
-void Filling::check_prefix(Store& store, Scenario& scenario) const {
-  const Seq cut = store.stats().recovery.cut;
+void Filling::check_prefix(Store& store, Seq cut, Scenario& scenario) const {
   Space space = test::must(store.space(space_name()));
   scenario.check(told_->durable < cut || told_->durable == 0, "what was reported durable, up to " +
                                                                   std::to_string(told_->durable) +

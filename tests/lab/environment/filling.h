@@ -39,8 +39,9 @@ class Filling {
   void check_readable(Space& space) const;
 
   /// Throws unless what the opened store holds is a prefix of the writes by
-  /// number, with all that was acknowledged.
-  void check_prefix(Store& store, Scenario& scenario) const;
+  /// number, with all that was acknowledged. `cut` is that of the first recovery
+  /// after the writes: later ones have others.
+  void check_prefix(Store& store, Seq cut, Scenario& scenario) const;
 
   [[nodiscard]] static constexpr std::string_view space_name() { return "filled"; }
 

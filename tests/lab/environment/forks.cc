@@ -147,7 +147,7 @@ int be_host(Host host, Filling& filling, std::uint64_t writes, std::uint64_t see
   scenario.check(test::must(host.space->get(k_key)) == k_value, "the parent's value changed");
   test::must(the_store()->close());
   the_store() = test::must(Store::open(host.options));
-  filling.check_prefix(*the_store(), scenario);
+  filling.check_prefix(*the_store(), the_store()->stats().recovery.cut, scenario);
   ::_exit(0);  // As a kill would be.
 }
 
@@ -167,7 +167,7 @@ void the_host_forks(Scenario& scenario) {
     scenario.lived();
     Process reader([&] {
       Store store = test::must(Store::open(host.options));
-      filling.check_prefix(store, scenario);
+      filling.check_prefix(store, store.stats().recovery.cut, scenario);
       return 0;
     });
     scenario.check(reader.wait(k_patience) == 0, "a store whose host forked is not what was written");

@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <new>
 #include <string>
@@ -178,6 +179,11 @@ std::uint64_t fill_and_reopen(Scenario& scenario, const Cap& cap, bool hogs) {
   scenario.check(*status == as_due, meaning(*status));
   scenario.lived();
 
+  // What is to be found, whatever numbers the openings below move on to, even those that fail.
+  const auto left = scenario.fresh_directory();
+  std::filesystem::create_directory(left);
+  std::filesystem::copy(directory, left, std::filesystem::copy_options::recursive);
+
   // Again as poor as before: refused, or whole.
   const Cap poor{cap.resource, cap.room / 2, true, true};
   Process reopens([&] {
@@ -188,8 +194,14 @@ std::uint64_t fill_and_reopen(Scenario& scenario, const Cap& cap, bool hogs) {
   scenario.check(reopens.wait(120s) == as_due, "opening with little memory failed otherwise than with no_memory");
   // In a process of its own, so that this one can fork again.
   Process reader([&] {
+    Options of_copy = options;
+    of_copy.directory = left;
+    Store copy = test::must(Store::open(of_copy));
+    const Seq cut = copy.stats().recovery.cut;
+    filling.check_prefix(copy, cut, scenario);
+    test::must(copy.close());
     Store store = test::must(Store::open(options));
-    filling.check_prefix(store, scenario);
+    filling.check_prefix(store, cut, scenario);
     return 0;
   });
   scenario.check(reader.wait(120s) == 0, "with memory again, the store is not what was written");

@@ -27,7 +27,7 @@ Plan plan_of(std::uint64_t seed, bool with_ring, const FailPoint* point, unsigne
   options.log_io = with_ring ? any_of(random, std::array{LogIo::automatic, LogIo::io_uring, LogIo::pwrite})
                              : any_of(random, std::array{LogIo::automatic, LogIo::pwrite});
   // Below what users may choose, so that a life goes through many segments.
-  options.segment_bytes = k_kib * any_of(random, std::array<std::uint64_t, 5>{12, 32, 64, 256, 1'024});
+  options.segment_bytes = k_kib * any_of(random, std::array<std::uint64_t, 6>{12, 32, 64, 256, 1'024, 4'096});
   options.checkpoint_log_bytes_min = k_kib;
   options.staging_bytes = static_cast<std::size_t>(k_kib * any_of(random, std::array{1'024, 2'048, 65'536}));
   options.write_interval = std::chrono::milliseconds(1 + random.below(12));
