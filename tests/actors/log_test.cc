@@ -10,6 +10,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <functional>
+#include <optional>
 #include <thread>
 
 using namespace actable;
@@ -336,28 +337,35 @@ TEST_CASE("who waits for a failed log when the store is closed is not told that 
   Stage stage(lazy_store(directory / "store"), {}, files);
   const SpaceActor space = stage.space("s");
   files.fail_from(Call::sync, 1);
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto put = stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   CHECK(outcome(put) == "pending");
+  held.reset();
   CHECK(outcome(stage.tree().close()) == "indeterminate");
   stage.run();
   CHECK(outcome(put) == "indeterminate");
 }
 
 TEST_CASE("closing answers who waits for the disk, though the log's actor has crashed", "[log]") {
-  Scene scene;
+  FaultyFileSystem files;
+  Scene scene(files);
   const SpaceActor space = scene.stage.space("s");
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto put = scene.stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   scene.stage.crash("log");
   scene.stage.run();
   CHECK(outcome(put) == "pending");
+  held.reset();
   must(scene.stage.tree().close());
   scene.stage.run();
   CHECK(outcome(put) == "ok");
 }
 
 TEST_CASE("a thread for which the store has no place can have others answered", "[log]") {
-  Scene scene;
+  FaultyFileSystem files;
+  Scene scene(files);
   const SpaceActor space = scene.stage.space("s");
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto waits = scene.stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   const Seq written = scene.stage.store().last_seq();
   using Keeper = caf::typed_actor<caf::replies_to<int>::with<int>>;
@@ -381,6 +389,8 @@ TEST_CASE("a thread for which the store has no place can have others answered", 
     (void)scene.space.get("k");
   }).join();
   REQUIRE(get == "overloaded");
+  CHECK(outcome(waits) == "pending");
+  held.reset();
   must(scene.stage.tree().close());
   scene.stage.run();
   CHECK(outcome(waits) == "ok");

@@ -7,6 +7,7 @@
 
 #include <caf/send.hpp>
 
+#include <optional>
 #include <thread>
 
 using namespace actable;
@@ -264,19 +265,21 @@ TEST_CASE("messages of CAF's own take no room of requests", "[messages]") {
 
 TEST_CASE("an answer with durability comes when the write is on disk, and nobody waits for it", "[messages]") {
   const TemporaryDirectory directory;
-  Stage stage(lazy_store(directory / "store"));
+  FaultyFileSystem files;
+  Stage stage(lazy_store(directory / "store"), {}, files);
   const SpaceActor space = stage.space("s");
   const StoreActor store = stage.tree().store_actor();
   const std::vector<Change> changes{{Change::Kind::put, "s", "batch", "v"}};
   must(**stage.ask<Seq>(space, put_atom::value, "old", "v", k_plain));
 
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto put = stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   const auto erased = stage.ask<bool>(space, erase_atom::value, "old", k_sync_request);
   const auto added = stage.ask<std::int64_t>(space, add_atom::value, "n", std::int64_t{7}, k_sync_request);
   const auto set = stage.ask<bool>(space, cas_atom::value, "new", Seq{0}, "v", k_sync_request);
   const auto written = stage.ask<Seq>(store, write_atom::value, changes, k_sync_request);
   const auto synced = stage.ask<Seq>(store, sync_atom::value);
-  // The log's actor has been told nothing yet: these wait, and others do not.
+  // The disk has not taken them yet: these wait, and others do not.
   for (const std::string& state : {outcome(put), outcome(erased), outcome(added), outcome(set), outcome(written)}) {
     CHECK(state == "pending");
   }
@@ -286,6 +289,7 @@ TEST_CASE("an answer with durability comes when the write is on disk, and nobody
   CHECK_FALSE(must(**stage.ask<bool>(space, erase_atom::value, "absent", k_sync_request)));
   CHECK_FALSE(must(**stage.ask<bool>(space, cas_atom::value, "new", Seq{1}, "v", k_sync_request)));
 
+  held.reset();
   must(stage.store().wait_durable(stage.store().last_seq()));
   stage.log_advances();
   CHECK(stage.store().durable_seq() >= must(**put));
@@ -301,9 +305,11 @@ TEST_CASE("an answer with durability comes when the write is on disk, and nobody
 TEST_CASE("while as many requests wait for the disk as may, more are refused before they change anything",
           "[messages]") {
   const TemporaryDirectory directory;
-  Stage stage(lazy_store(directory / "store"), {.waiters_max = 2});
+  FaultyFileSystem files;
+  Stage stage(lazy_store(directory / "store"), {.waiters_max = 2}, files);
   const SpaceActor space = stage.space("s");
   const StoreActor store = stage.tree().store_actor();
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   // Nobody waits for it.
   caf::anon_send(space, put_atom::value, std::string("one-way"), std::string("v"), k_sync_request);
   const auto first = stage.ask<Seq>(space, put_atom::value, "first", "v", k_sync_request);
@@ -325,10 +331,12 @@ TEST_CASE("while as many requests wait for the disk as may, more are refused bef
   // Who does not wait is served.
   CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "v", k_plain)) == "ok");
 
+  held.reset();
   must(stage.store().wait_durable(stage.store().last_seq()));
   stage.log_advances();
   CHECK(outcome(first) == "ok");
   CHECK(outcome(second) == "ok");
+  held.emplace(files, Call::sync);
   CHECK(outcome(stage.ask<Seq>(space, put_atom::value, "k", "w", k_sync_request)) == "pending");
 }
 

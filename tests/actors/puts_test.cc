@@ -2,12 +2,14 @@
 
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 
 #include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
 #include <caf/send.hpp>
 
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -87,10 +89,13 @@ TEST_CASE("pairs of which one cannot be, or that do not hold together, change no
 
 TEST_CASE("pairs that are to be durable are answered when they are", "[puts]") {
   const TemporaryDirectory directory;
-  Stage stage(lazy_store(directory / "store"));
+  FaultyFileSystem files;
+  Stage stage(lazy_store(directory / "store"), {}, files);
   const SpaceActor space = stage.space("s");
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto put = stage.ask<Seq>(space, put_atom::value, pairs_of({{"a", "1"}, {"b", "2"}}), k_sync_request);
   CHECK(outcome(put) == "pending");
+  held.reset();
   CHECK(must(must(stage.store().space("s")).get("b")) == "2");
   must(stage.store().wait_durable(stage.store().last_seq()));
   stage.log_advances();

@@ -2,10 +2,12 @@
 
 #include "tests/actors/stage.h"
 #include "tests/support/catch.h"
+#include "tests/support/faulty_file_system.h"
 
 #include <caf/send.hpp>
 
 #include <new>
+#include <optional>
 
 using namespace actable;
 using namespace actable::test;
@@ -164,7 +166,8 @@ TEST_CASE("the supervisor outlives an exception, and starts the actor again", "[
 
 TEST_CASE("a crash of the log's actor loses no subscriber and no promise", "[supervisor]") {
   const TemporaryDirectory directory;
-  Stage stage(lazy_store(directory / "store"), {.restart_delay = milliseconds(1)});
+  FaultyFileSystem files;
+  Stage stage(lazy_store(directory / "store"), {.restart_delay = milliseconds(1)}, files);
   const SpaceActor space = stage.space("s");
   const auto notices = std::make_shared<Notices>();
   const DurableSubscriber subscriber = spawn_subscriber(stage.system(), notices);
@@ -172,9 +175,11 @@ TEST_CASE("a crash of the log's actor loses no subscriber and no promise", "[sup
   caf::anon_send(stage.tree().log_actor(), subscribe_atom::value, subscriber, k_all);
   // The answer to a notice may find the actor gone that sent it.
   notices->answers = false;
+  std::optional<HeldCalls> held(std::in_place, files, Call::sync);
   const auto put = stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   stage.crash("log");
   stage.run();
+  held.reset();
   must(stage.store().wait_durable(stage.store().last_seq()));
   // Told to nobody; the next one looks by itself.
   stage.log_advances();
@@ -190,8 +195,10 @@ TEST_CASE("a crash of the log's actor loses no subscriber and no promise", "[sup
 
 TEST_CASE("a log's actor that is given up leaves nobody waiting", "[supervisor]") {
   const TemporaryDirectory directory;
-  Stage stage(lazy_store(directory / "store"), {.restarts_max = 0});
+  FaultyFileSystem files;
+  Stage stage(lazy_store(directory / "store"), {.restarts_max = 0}, files);
   const SpaceActor space = stage.space("s");
+  const HeldCalls held(files, Call::sync);
   const auto put = stage.ask<Seq>(space, put_atom::value, "k", "v", k_sync_request);
   CHECK(outcome(put) == "pending");
   stage.crash("log");
